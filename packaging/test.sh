@@ -103,7 +103,10 @@ explanations() { # tree
         grep -q "^-- $id" "$catalog" || fail "an alert names message $id, which the catalog does not explain"
     done < <(sed -n 's/.*message_id: //p' "$monitoring/etcd-alerts.yml")
     if have python3; then python3 -m json.tool "$monitoring/etcd-dashboard.json" >/dev/null && pass "the dashboard is JSON" || fail "the dashboard is no JSON"; fi
-    if have promtool; then promtool check rules "$monitoring/etcd-alerts.yml" >"$work/log" && pass "promtool" || fail "promtool: $(cat "$work/log")"; else without promtool; fi
+    if have promtool; then
+        promtool check rules "$monitoring/etcd-alerts.yml" >"$work/log" 2>&1 && promtool test rules "$here/alerts-test.yml" >"$work/log" 2>&1 &&
+            pass "promtool" || fail "promtool: $(cat "$work/log")"
+    else without promtool; fi
 }
 
 units() { # tree

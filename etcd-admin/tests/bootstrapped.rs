@@ -179,6 +179,50 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
     assert_eq!(tool.json(&format!("status {}", hosts.at(3)))["voters"], 3);
 }
 
+/// A member that has lost its data is rebuilt with `member rebuild` and the command that it prints.
+#[test]
+fn member_without_data_is_rebuilt_by_joining() {
+    if server().is_none() {
+        return;
+    }
+    let hosts = Hosts::new(3);
+    hosts.prepare(&["m1", "m2", "m3"]);
+    let mut members: Vec<Member> = ["m1", "m2", "m3"].iter().filter_map(|name| hosts.start(name)).collect();
+    let (tool, at) = (&hosts.tool, hosts.at(3));
+    hosts.run(&format!("wait --for healthy --timeout 3m {at}"));
+    hosts.run(&format!("put kept value {at}"));
+    let id = |name: &str| {
+        let listed: serde_json::Value = tool.json(&format!("member list {at}"));
+        let member = listed.as_array().unwrap().iter().find(|member| member["name"] == name).cloned();
+        member.map(|member| member["id"].as_str().unwrap().to_owned())
+    };
+    let lost = id("m1");
+    drop(members.remove(0));
+    std::fs::remove_dir_all(tool.path("m1/data")).unwrap();
+    let home = [("HOME", tool.home().to_str().unwrap())];
+    let rebuild = format!("member rebuild m1 --yes --no-wait {at}");
+    tool.run_in(&home, &rebuild, "").ends(0, "etcd-admin join --member m1");
+    // Given again before the member is there, it is at the same step.
+    tool.run_in(&home, &rebuild, "").ends(0, "etcd-admin join --member m1");
+    let join = format!("join --member m1 --wait 3m {PASS}");
+    let member = std::thread::scope(|scope| {
+        let joining = scope.spawn(|| tool.run(&join));
+        let is_joining =
+            || std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap().contains("initial-cluster-state: existing");
+        eventually("the configuration is that of a join", || is_joining() || joining.is_finished());
+        let member = hosts.start("m1");
+        joining.join().unwrap().good();
+        member
+    });
+    hosts.run(&format!("wait --for healthy --timeout 3m {at}"));
+    assert_eq!(tool.json(&format!("status {at}"))["voters"], 3);
+    assert_ne!(id("m1"), lost, "it never votes under an id whose promises are lost");
+    let files = at.split_once(" --cacert ").unwrap().1;
+    let own = format!("--endpoints https://127.0.0.1:{} --cacert {files}", hosts.ports[0].0);
+    tool.run(&format!("get kept --consistency s --print-value-only {own}")).ends(0, "value");
+    drop(member);
+}
+
 /// The operator's way by hand, on members that are configured by `init apply`: by this machine's
 /// CA, and by lists that were brought.
 #[test]

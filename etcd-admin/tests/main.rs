@@ -24,6 +24,7 @@ mod mistakes;
 mod real_etcd;
 mod recovery;
 mod refused;
+mod scheduled;
 mod servers;
 mod shapes;
 mod snapshots;

@@ -234,3 +234,45 @@ fn what_is_not_whole_is_refused_by_name() {
     assert!(tool.path("foreign.db").exists(), "what is not known to be ours is left alone");
     tool.run("snapshot prune --keep-last 1").ends(0, "nothing to remove");
 }
+
+/// A copy is the snapshot and its manifest, or nothing.
+#[test]
+fn copy_is_verified_and_keeps_its_manifest() {
+    let tool = Tool::new();
+    let server = runtime().block_on(one(&our_daemon()));
+    fill(&tool, &server.endpoint());
+    tool.run(&format!("snapshot save good.db --endpoints {}", server.endpoint())).good();
+    let content = |name: &str| std::fs::read(tool.path(name)).unwrap();
+    std::fs::create_dir(tool.path("elsewhere")).unwrap();
+    for (to, file) in [("elsewhere", "elsewhere/good.db"), ("elsewhere/other.db", "elsewhere/other.db")] {
+        let before = tool.everything();
+        tool.run(&format!("--dry-run snapshot copy good.db {to}")).ends(0, "would copy good.db to ");
+        assert_eq!(tool.everything(), before, "a dry run writes nothing");
+        let output = tool.json(&format!("snapshot copy good.db {to}"));
+        assert_eq!((output["changed"].as_bool(), output["file"].as_str()), (Some(true), Some(file)));
+        assert_eq!(content(file), content("good.db"));
+        assert_eq!(content(&format!("{file}.json")), content("good.db.json"));
+        tool.run(&format!("snapshot verify {file}")).ends(0, "manifest agrees");
+    }
+    // A snapshot without a manifest, such as etcdctl's, is copied alone.
+    std::fs::copy(tool.path("good.db"), tool.path("alone.db")).unwrap();
+    tool.run("snapshot copy alone.db elsewhere").good();
+    assert!(!tool.path("elsewhere/alone.db.json").exists());
+    let mut damaged = content("good.db");
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(tool.path("damaged.db"), damaged).unwrap();
+    std::fs::write(tool.path("torn.db"), content("good.db")).unwrap();
+    std::fs::write(tool.path("torn.db.json"), "{").unwrap();
+    let before = tool.everything();
+    for (args, code, says) in [
+        ("damaged.db third.db", 7, "expected sha256"),
+        ("torn.db third.db", 7, "torn.db.json"),
+        ("good.db elsewhere", 5, "nothing is overwritten"),
+        ("good.db elsewhere/other.db", 5, "nothing is overwritten"),
+        ("good.db nowhere/third.db", 1, "No such file"),
+        ("missing.db third.db", 1, "missing.db: No such file"),
+    ] {
+        tool.run(&format!("snapshot copy {args}")).ends(code, says);
+        assert_eq!(tool.everything(), before, "{args}");
+    }
+}

@@ -62,9 +62,15 @@ impl Tool {
     }
 
     pub(crate) fn run_with(&self, args: &str, input: &str) -> Ended {
+        self.run_in(&[], args, input)
+    }
+
+    /// With variables of the environment.
+    pub(crate) fn run_in(&self, variables: &[(&str, &str)], args: &str, input: &str) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
         command.args(args.split_whitespace()).current_dir(self.home.path()).env_clear();
         command
+            .envs(variables.iter().copied())
             .env("ETCD_ADMIN_CA_DIR", self.path("pki"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -470,6 +470,150 @@ fn a_snapshot_on_a_full_disk_leaves_no_part_and_the_next_one_works() {
     assert!(left.len() == 2 && left.iter().all(|name| !name.ends_with(".part")), "{left:?}");
 }
 
+/// With `--listen-client-http-urls` a member serves its page beside gRPC. On a member's host it is
+/// found.
+#[test]
+fn the_page_of_a_separate_http_listener_is_read() {
+    let Some(server) = server() else { return };
+    let tool = Tool::new();
+    let [client, http, peer]: [u16; 3] = testbed::free_ports().unwrap();
+    std::fs::create_dir(tool.path("m1")).unwrap();
+    let config = tool.path("m1/etcd.yaml");
+    let (client, http, peer) =
+        (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{http}"), format!("http://127.0.0.1:{peer}"));
+    let text = format!(
+        "name: m1\ndata-dir: {}\nlisten-client-urls: {client}\nadvertise-client-urls: {client}\nlisten-client-http-urls: {http}\n\
+         listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\ninitial-cluster: m1={peer}\n",
+        tool.path("m1/data").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut member = Member::with_config_at(&server, &tool, &config, "m1");
+    member.wait_for_log("ready to serve client requests");
+    let disk =
+        |ended: &Ended| serde_json::from_str::<Value>(&ended.out).unwrap()["members"][0]["disk"]["free_bytes"].as_u64();
+    let on_host = [("ETCD_ADMIN_MEMBER_CONFIG", config.to_str().unwrap())];
+    let status = tool.run_in(&on_host, "-o json status", "");
+    assert!(disk(&status) > Some(0), "{}{}", status.out, status.complaint);
+    // Where the listener is not known the member is healthy all the same, and less is known of it.
+    let elsewhere = tool.run(&format!("-o json status --endpoints {client}"));
+    assert_eq!((elsewhere.code, disk(&elsewhere)), (Some(0), None), "{}{}", elsewhere.out, elsewhere.complaint);
+}
+
+/// A library that sets the clock of one process ahead.
+fn clock_ahead(tool: &Tool, seconds: i64) -> Option<PathBuf> {
+    let (source, library) = (tool.path("clock.c"), tool.path("clock.so"));
+    let text = format!(
+        "#define _GNU_SOURCE\n#include <sys/syscall.h>\n#include <time.h>\n#include <unistd.h>\n\
+         int clock_gettime(clockid_t clock, struct timespec *now) {{\n\
+         long failed = syscall(SYS_clock_gettime, clock, now);\n\
+         if (!failed && clock == CLOCK_REALTIME) now->tv_sec += {seconds};\nreturn (int)failed; }}\n"
+    );
+    std::fs::write(&source, text).unwrap();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no C compiler");
+        return None;
+    }
+    Some(library)
+}
+
+/// Members measure the clocks of the others, and each of them is compared with that of the
+/// operator.
+#[test]
+fn a_wrong_clock_is_named_by_the_other_members() {
+    const AHEAD: i64 = 90;
+    let tool = Tool::new();
+    let Some(library) = clock_ahead(&tool, AHEAD) else { return };
+    let mut wrong = settings(&our_daemon());
+    wrong.command = format!("env LD_PRELOAD={} {}", library.display(), our_daemon().display());
+    let cluster =
+        runtime().block_on(Cluster::start_each(vec![settings(&our_daemon()), settings(&our_daemon()), wrong])).unwrap();
+    let at = endpoints(&cluster.members);
+    let doctor = until(&tool, &format!("doctor cluster {at}"), |ended| ended.out.contains("ahead of that of m"));
+    shown("clock skew: doctor cluster", &doctor);
+    let output = |says: &str| {
+        doctor.out.lines().any(|line| line.contains(" clock ") && line.contains(" m3 ") && line.contains(says))
+    };
+    assert!(output("ahead of that of this machine") && output("ahead of that of m"), "{}", doctor.out);
+    assert!(doctor.out.contains("synchronize the clocks (chrony, systemd-timesyncd)"), "{}", doctor.out);
+    let status = until(&tool, &format!("status {at}"), |ended| ended.out.contains("ahead of that of"));
+    assert!(
+        status.code == Some(0) && !status.out.contains("clock m1: its clock is 89 s ahead"),
+        "{:?} {}",
+        status.code,
+        status.out
+    );
+}
+
+/// Our package and unit are not on the host of a real etcd: the plan says what is there.
+#[test]
+fn a_mixed_cluster_is_rolled_with_the_commands_of_each_member() {
+    let Some(real) = real_binaries() else { return };
+    let etcd = settings(&real.join("etcd"));
+    let tool = Tool::new();
+    let cluster = runtime().block_on(Cluster::start_each(vec![etcd.clone(), etcd, settings(&our_daemon())])).unwrap();
+    let at = endpoints(&cluster.members);
+    until(&tool, &format!("wait --for healthy --timeout 1s {at}"), |ended| ended.code == Some(0));
+    for (kind, of_etcd, of_ours) in [
+        ("restart", "systemctl restart etcd", "systemctl restart etcd-server"),
+        ("upgrade", "upgrade it with its own package", "apt-get install --only-upgrade etcd-appliance etcd-admin"),
+        ("rotate", "replace its certificate files", "etcd-admin init apply --member m3"),
+    ] {
+        let plan = tool.json(&format!("roll {kind} {at}"));
+        let steps = plan["steps"].as_array().unwrap();
+        let commands = |member: &str| -> Vec<&str> {
+            steps.iter().filter(|step| step["member"] == member).map(|step| step["command"].as_str().unwrap()).collect()
+        };
+        for member in ["m1", "m2"] {
+            let commands = commands(member);
+            assert!(commands.iter().any(|command| command.contains(of_etcd)), "{kind} {member}: {plan}");
+            assert!(
+                !commands.iter().any(|command| command.contains("etcd-appliance") || command.contains("etcd-server")),
+                "{plan}"
+            );
+            // The rails are the same for all: leadership and quorum do not depend on the program.
+            if kind == "restart" {
+                assert!(commands.contains(&format!("etcd-admin member ok-to-stop {member}").as_str()), "{plan}");
+                assert!(
+                    commands.contains(&format!("etcd-admin wait --for caught-up --member {member}").as_str()),
+                    "{plan}"
+                );
+            }
+        }
+        assert!(commands("m3").iter().any(|command| command.contains(of_ours)), "{kind}: {plan}");
+        let leader = tool.json(&format!("leader show {at}"))["name"].as_str().unwrap().to_owned();
+        assert_eq!(plan["order"].as_array().unwrap().last().unwrap(), leader.as_str());
+        if kind != "rotate" {
+            assert!(commands(&leader).contains(&"etcd-admin leader move"), "{kind}: {plan}");
+        }
+    }
+}
+
+/// A snapshot that fits and whose manifest does not is removed: `prune` would never remove it.
+#[test]
+fn a_snapshot_without_room_for_its_manifest_is_removed() {
+    const BLOCK: u64 = 4096;
+    let tool = Tool::new();
+    let Some(disk) = SmallDisk::mount(tool.path("backups"), 16) else { return };
+    let server = runtime().block_on(one(&our_daemon()));
+    let at = format!("--endpoints {}", server.endpoint());
+    let names = || {
+        let entries =
+            std::fs::read_dir(&disk.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.filter(|name| name != "ballast").collect::<Vec<_>>()
+    };
+    let bytes = tool.json(&format!("snapshot save measured.db {at}"))["bytes"].as_u64().unwrap();
+    disk.fill(bytes.div_ceil(BLOCK) * BLOCK);
+    tool.run(&format!("snapshot save --dir backups {at}")).ends(1, "No space left on device");
+    assert_eq!(names(), [""; 0]);
+    tool.run("snapshot copy measured.db backups").ends(1, "No space left on device");
+    assert_eq!(names(), [""; 0]);
+    disk.free();
+    tool.run(&format!("snapshot save --dir backups {at}")).good();
+    tool.run("snapshot copy measured.db backups").good();
+    assert_eq!(names().len(), 4);
+}
+
 /// Two in one second, names of an operator's own, and a file that is no snapshot.
 #[test]
 fn snapshots_neither_collide_nor_go_when_an_operator_has_named_them() {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The packages on three hosts with a booted systemd: test.sh BINARIES [CHAPTER...]. Makes the hosts, tries everything on them, takes them down, and
-# tells the time. Chapters build on each other (but "moved", which begins with empty hosts); with KEEP=DIRECTORY the hosts stay up, and single chapters
+# tells the time. Chapters build on each other ("moved" and "secured" begin with empty hosts); with KEEP=DIRECTORY the hosts stay up, and single chapters
 # can be tried again ("down" ends them). Needs root, systemd-nspawn (systemd-container), iproute2, ssh, mmdebstrap and a Debian mirror;
 # ROOTFS=DIRECTORY keeps what the hosts boot from, $ETCD_BIN_DIR holds a real etcd and its etcdctl to move from.
 set -euo pipefail
@@ -25,10 +25,13 @@ configure() { # host, initial-cluster, state
 . "$here/rpm.sh"
 # shellcheck source=packaging/hosts/move.sh
 . "$here/move.sh"
+# shellcheck source=packaging/hosts/secured.sh
+. "$here/secured.sh"
 
 down_if_asked "${1:-}"
 make_packages
 make_hosts 3
-[ $# -gt 0 ] || set -- installed started seen frozen_loop lost_quorum bad_configuration quota full_disk removed_member upgrade come_and_go timers rpm moved
+[ $# -gt 0 ] || set -- installed started seen frozen_loop lost_quorum bad_configuration quota full_disk removed_member upgrade come_and_go timers rpm moved \
+    secured revoked_by_init revoked_by_hand renewed_lists scheduled_snapshots snapshots_with_users snapshots_on_a_full_disk
 run_chapters "$@"
 conclude

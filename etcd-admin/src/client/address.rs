@@ -69,6 +69,15 @@ impl Address {
         Ok(Self { text: text.to_owned(), place, encryption })
     }
 
+    /// Returns another listener of the same host. `None` for a socket.
+    pub(crate) fn listener(&self, scheme: &str, port: u16) -> Option<Self> {
+        match &self.place {
+            Place::Host { name, .. } if name.contains(':') => Self::parse(&format!("{scheme}://[{name}]:{port}")).ok(),
+            Place::Host { name, .. } => Self::parse(&format!("{scheme}://{name}:{port}")).ok(),
+            Place::Socket(_) => None,
+        }
+    }
+
     /// Returns the `:ca` of a request.
     pub(crate) fn ca(&self) -> String {
         match &self.place {

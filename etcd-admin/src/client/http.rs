@@ -1,7 +1,7 @@
 //! The HTTP pages of one member, over a connection of their own: they are served while gRPC is not.
 
 use super::broken::{Broken, Step};
-use super::{Client, dial};
+use super::{Address, Client, dial};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -42,10 +42,22 @@ impl Client {
         self.page_of(0, path).await
     }
 
+    /// Reads a page of an endpoint, or of the listener for HTTP at the same host if the endpoint
+    /// serves gRPC alone.
     async fn page_of(&self, position: usize, path: &str) -> Result<String, PageError> {
+        let address = &self.addresses[position];
+        let page = self.page_at(address, path).await;
+        let Some(pages) = &self.settings.pages else { return page };
+        match (page, address.listener(&pages.scheme, pages.port)) {
+            (Err(error), Some(listener)) => self.page_at(&listener, path).await.map_err(|_| error),
+            (page, _) => page,
+        }
+    }
+
+    async fn page_at(&self, address: &Address, path: &str) -> Result<String, PageError> {
         let limit = self.settings.command_timeout;
         let late = |_| PageError::Other(format!("no response within {limit:?}"));
-        let bytes = tokio::time::timeout(limit, self.fetch(position, path)).await.map_err(late)??;
+        let bytes = tokio::time::timeout(limit, self.fetch(address, path)).await.map_err(late)??;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let (head, body) =
             text.split_once("\r\n\r\n").ok_or_else(|| PageError::Other("the response is not HTTP".to_owned()))?;
@@ -57,8 +69,7 @@ impl Client {
         }
     }
 
-    async fn fetch(&self, position: usize, path: &str) -> Result<Vec<u8>, PageError> {
-        let address = &self.addresses[position];
+    async fn fetch(&self, address: &Address, path: &str) -> Result<Vec<u8>, PageError> {
         let mut connector = self.connector(address);
         connector.tls = self.tls.as_ref().map(|tls| {
             let mut config = (**tls).clone();

@@ -14,11 +14,22 @@ const PLACES: [&str; 2] = ["/etc/etcd/etcd.yaml", "/etc/etcd/etcd.conf.yml"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalMember {
     pub(crate) path: PathBuf,
+    pub(crate) name: String,
     pub(crate) endpoints: Vec<String>,
     pub(crate) tls: TlsFiles,
     /// A host of its advertised addresses, for which its certificate stands, when it is reached by
     /// another.
     pub(crate) server_name: Option<String>,
+    /// Where it serves HTTP, if not where it serves gRPC.
+    pub(crate) pages: Option<PageListener>,
+}
+
+/// A listener for HTTP beside that for gRPC (`--listen-client-http-urls`). Members of a cluster are
+/// configured alike: the same scheme and port are tried at the hosts of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PageListener {
+    pub(crate) scheme: String,
+    pub(crate) port: u16,
 }
 
 /// Files are read, the network is not asked.
@@ -48,6 +59,13 @@ pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalM
     of_file(&path).map(Some)
 }
 
+/// Returns the name of this machine's member. `None` if no configuration is there or it cannot be
+/// read.
+pub(crate) fn own_name() -> Option<String> {
+    let variables = std::env::vars().filter(|(name, _)| name == VARIABLE).collect();
+    look(&variables).ok().flatten().map(|member| member.name)
+}
+
 /// Reads one file.
 pub(crate) fn settings(path: &Path) -> Result<config::Loaded, String> {
     let args = ["--config-file".to_owned(), path.display().to_string()];
@@ -70,7 +88,12 @@ fn of_file(path: &Path) -> Result<LocalMember, String> {
     // A wildcard address is in no certificate; the advertised host is.
     let server_name = advertised
         .filter(|_| settings.listen.client.iter().all(|url| host_of(url).is_none_or(|host| is_wildcard(&host))));
-    Ok(LocalMember { path: path.to_owned(), endpoints, tls, server_name })
+    let pages = settings.listen.client_http.iter().find_map(|url| {
+        let (scheme, rest) = url.as_str().split_once("://")?;
+        let port = rest.rsplit_once(':')?.1.parse().ok()?;
+        host_of(url).map(|_| PageListener { scheme: scheme.to_owned(), port })
+    });
+    Ok(LocalMember { path: path.to_owned(), name: settings.member.name.clone(), endpoints, tls, server_name, pages })
 }
 
 fn host_of(url: &config::Url) -> Option<String> {

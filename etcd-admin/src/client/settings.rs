@@ -4,7 +4,7 @@
 //! endpoint, the configuration of a member on this machine does, if there is one.
 
 use super::args::{ConnectionArgs, boolean, duration};
-use super::member_config;
+use super::member_config::{self, PageListener};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) insecure_transport: bool,
     /// In place of the endpoint's host in its certificate.
     pub(crate) server_name: Option<String>,
+    /// Where members serve HTTP, if not where they serve gRPC.
+    pub(crate) pages: Option<PageListener>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) dial_timeout: Duration,
     pub(crate) command_timeout: Duration,
@@ -180,7 +182,7 @@ impl Settings {
         };
         let endpoints_given = endpoints.is_some();
         let mut origin = if args.endpoints.is_some() { FLAGS.to_owned() } else { variable_of("endpoints") };
-        let mut server_name = None;
+        let (mut server_name, mut pages) = (None, None);
         let endpoints = match endpoints {
             Some(endpoints) => endpoints,
             None => match if local == Local::Used {
@@ -191,6 +193,7 @@ impl Settings {
                 Some(member) => {
                     origin = member.path.display().to_string();
                     server_name = member.server_name;
+                    pages = member.pages;
                     if !tls.any() {
                         tls = TlsFiles { skip_verify, ..member.tls };
                     }
@@ -210,6 +213,7 @@ impl Settings {
             endpoints_given,
             tls,
             server_name,
+            pages,
             insecure_transport: from.parsed("insecure-transport", args.insecure_transport, boolean)?.unwrap_or(true),
             credentials: credentials(args, &from, ask)?,
             dial_timeout: from.parsed("dial-timeout", args.dial_timeout, duration)?.unwrap_or(second(2)),
@@ -245,6 +249,7 @@ impl Settings {
             tls,
             insecure_transport: true,
             server_name: None,
+            pages: None,
             credentials: None,
             dial_timeout: second(2),
             command_timeout: second(5),

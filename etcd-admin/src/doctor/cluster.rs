@@ -2,6 +2,7 @@
 //! without a leader.
 
 use super::finding::{Finding, tell};
+use super::snapshots::failed_snapshots;
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::etcdctl::size;
@@ -42,6 +43,7 @@ pub(super) async fn doctor(context: &Context, client: &Client) -> Result<ExitCod
         crate::ui::output::say(&format!("{}\n\n", headline(&view)))?;
     }
     let mut findings = of_view(&view);
+    findings.extend(failed_snapshots());
     findings.extend(lists(client, &view).await);
     findings.extend(hashes(client, &view).await);
     tell(context, findings)

@@ -6,6 +6,7 @@ use super::finding::{Finding, tell};
 use super::lists::lists;
 use super::ownership::owner;
 use super::packages::packages;
+use super::snapshots::snapshots;
 use crate::cli::context::Context;
 use crate::client::settings_of_file;
 use crate::offline::data_dir::must_be_idle;
@@ -23,6 +24,7 @@ pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result
     let mut findings = vec![clock()];
     findings.extend(unit());
     findings.extend(packages());
+    findings.extend(snapshots());
     match settings_of_file(config) {
         Err(reason) => findings.push(Finding::bad(
             "configuration",

@@ -15,11 +15,13 @@ mod lists;
 mod ownership;
 mod packages;
 mod preflight;
+mod snapshots;
 
 pub(crate) use args::{BenchCommand, DoctorCommand, PreflightArgs};
 pub(crate) use cluster::problems;
 pub(crate) use disk::probe;
 pub(crate) use finding::Finding;
+pub(crate) use snapshots::failed_snapshots;
 
 use crate::cli::context::Context;
 use crate::client::Client;

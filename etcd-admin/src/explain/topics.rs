@@ -288,8 +288,8 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     finding(
         "snapshot",
-        "The timer that takes snapshots of this member, and the age of the newest one.",
-        "systemctl enable --now etcd-snapshot.timer",
+        "The timer of snapshots on this host and its last run. The leader's host saves, the others skip.",
+        "journalctl -u etcd-snapshot.service has the reason of a failure; systemctl enable --now etcd-snapshot.timer",
     ),
     finding(
         "disk-sync",

@@ -11,6 +11,8 @@ const UNITS: &str = "/etc/systemd/system";
 /// The timer of snapshots, and the link that enables it.
 pub(super) const TIMER: &str = "etcd-snapshot.timer";
 pub(super) const TIMER_LINK: &str = "/etc/systemd/system/timers.target.wants/etcd-snapshot.timer";
+/// Metrics of the last run, below the state directory of the packages' unit.
+const METRICS: &str = "/var/lib/etcd-snapshot/etcd_snapshot.prom";
 pub(super) const TIMER_UNIT: &str = "/usr/lib/systemd/system/etcd-snapshot.timer";
 
 /// A file, complete.
@@ -91,7 +93,7 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
             .as_ref()
             .map_or_else(String::new, |file| format!("EnvironmentFile=\nEnvironmentFile={file}\n"));
         let service = format!(
-            "{HEAD}[Service]\n{credentials}ExecStart=\n{first}ExecStart=/usr/bin/etcd-admin snapshot save --dir {directory}\n{last}ReadWritePaths={directory}\n"
+            "{HEAD}[Service]\n{credentials}ExecStart=\n{first}ExecStart=/usr/bin/etcd-admin snapshot save --scheduled --dir {directory} --metrics-file {METRICS}\n{last}ReadWritePaths={directory}\n"
         );
         let timer = format!("{HEAD}[Timer]\nOnCalendar=\nOnCalendar={}\n", backup.calendar);
         for (unit, content) in [("etcd-snapshot.service", service), ("etcd-snapshot.timer", timer)] {

@@ -62,11 +62,7 @@ pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) ->
     }
     for seen in &order {
         let leads = Some(seen.member.id) == leader;
-        if seen.is_etcd() {
-            steps.push(of_etcd(args.kind, seen));
-        } else {
-            one(&mut steps, args.kind, &seen.name(), leads && order.len() > 1, order.len() > 1);
-        }
+        one(&mut steps, args.kind, seen, leads && order.len() > 1, order.len() > 1);
     }
     let plan = Plan { changed: false, kind: args.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
     print_result(context.format, &plan, || {
@@ -78,10 +74,11 @@ pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// A real etcd in a mixed cluster: our packages and units are not there.
-fn of_etcd(kind: Kind, seen: &Seen) -> Step {
+/// Returns the command on the host of a real etcd in a mixed cluster: our packages and units are
+/// not there.
+fn of_etcd(kind: Kind, seen: &Seen) -> String {
     let version = seen.status.as_ref().map(|status| status.version.clone()).unwrap_or_default();
-    let command = match kind {
+    match kind {
         Kind::Restart => "systemctl restart etcd".to_owned(),
         Kind::Upgrade => {
             format!(
@@ -91,15 +88,19 @@ fn of_etcd(kind: Kind, seen: &Seen) -> Step {
         Kind::Rotate => {
             format!("(a real etcd {version}: replace its certificate files; it reads them again by itself)")
         }
-    };
-    Step { member: seen.name(), at: "host", command }
+    }
 }
 
-fn one(steps: &mut Vec<Step>, kind: Kind, name: &str, leads: bool, has_others: bool) {
-    let mut say = |at: &'static str, command: String| steps.push(Step { member: name.to_owned(), at, command });
+fn one(steps: &mut Vec<Step>, kind: Kind, seen: &Seen, leads: bool, has_others: bool) {
+    let name = seen.name();
+    let mut say = |at: &'static str, command: String| steps.push(Step { member: name.clone(), at, command });
     if kind == Kind::Rotate {
-        say("host", format!("etcd-admin init apply --member {name}"));
-        say("host", "etcd-admin doctor host".to_owned());
+        if seen.is_etcd() {
+            say("host", of_etcd(kind, seen));
+        } else {
+            say("host", format!("etcd-admin init apply --member {name}"));
+            say("host", "etcd-admin doctor host".to_owned());
+        }
         return;
     }
     if leads {
@@ -108,9 +109,13 @@ fn one(steps: &mut Vec<Step>, kind: Kind, name: &str, leads: bool, has_others: b
     if has_others {
         say("anywhere", format!("etcd-admin member ok-to-stop {name}"));
     }
-    if kind == Kind::Upgrade {
-        say("host", "apt-get install --only-upgrade etcd-appliance etcd-admin".to_owned());
+    if seen.is_etcd() {
+        say("host", of_etcd(kind, seen));
+    } else {
+        if kind == Kind::Upgrade {
+            say("host", "apt-get install --only-upgrade etcd-appliance etcd-admin".to_owned());
+        }
+        say("host", "systemctl restart etcd-server".to_owned());
     }
-    say("host", "systemctl restart etcd-server".to_owned());
     say("anywhere", format!("etcd-admin wait --for caught-up --member {name}"));
 }

@@ -205,7 +205,7 @@ impl ClusterStatus {
             leader: view.leader().map(Seen::name),
             members: view.members.iter().map(|seen| MemberStatus::of(view, seen)).collect(),
             alarms: view.alarms.iter().map(|(id, alarm)| format!("{alarm} of {}", view.name_of(*id))).collect(),
-            problems: doctor::problems(view),
+            problems: doctor::problems(view).into_iter().chain(doctor::failed_snapshots()).collect(),
         }
     }
 

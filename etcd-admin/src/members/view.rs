@@ -4,7 +4,7 @@
 //! on it. [`ClusterView::survey`] takes it from any member that answers, because it is needed most
 //! when there is no leader.
 
-use crate::client::{Account, Broken, CallError, Client, MemberPage, Repeat};
+use crate::client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat};
 use crate::ui::error::CliError;
 use futures::future::{join, join_all};
 use proto::etcdserverpb::{
@@ -301,7 +301,7 @@ async fn see(client: &Client, member: Member) -> Seen {
     let unstarted = || Seen {
         endpoint: None,
         status: Err("not started yet".to_owned()),
-        account: Account::None(crate::client::PageError::Other("not started yet".to_owned())),
+        account: Account::None(PageError::Other("not started yet".to_owned())),
         proven: false,
         member,
     };
@@ -312,13 +312,14 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
     let own = match client.at(&endpoint) {
         Ok(own) => own,
         Err(error) => {
-            let account = Account::None(crate::client::PageError::Other(error.to_string()));
+            let account = Account::None(PageError::Other(error.to_string()));
             return Seen { member, endpoint: Some(endpoint), status: Err(error.to_string()), account, proven: false };
         }
     };
     let rpc =
         async { own.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await };
-    let account = own.account();
+    let id = member.id;
+    let account = async { own_account(own.account().await, id) };
     let (mut rpc, mut account) = (Box::pin(rpc), Box::pin(account));
     let (account, status) = tokio::select! {
         account = &mut account => match &account {
@@ -336,6 +337,17 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
     let is_led = status.as_ref().is_ok_and(|status| status.leader != 0);
     let proven = is_led && !member.is_learner && serves(&own, &account).await;
     Seen { member, endpoint: Some(endpoint), status, account, proven }
+}
+
+/// Returns the account, unless it is that of another member: several on one host may have their
+/// pages at other ports.
+fn own_account(account: Account, member: u64) -> Account {
+    match account {
+        Account::Own(page) if u64::from_str_radix(&page.member_id, 16).is_ok_and(|id| id != member) => {
+            Account::None(PageError::Other(format!("the page is that of member {}", page.member_id)))
+        }
+        account => account,
+    }
 }
 
 /// Returns the page of a member of ours in the form of the Status RPC.
@@ -415,7 +427,7 @@ pub(crate) async fn explained(client: &Client, error: CallError) -> CliError {
 #[cfg(test)]
 pub(crate) fn seen_for_tests(id: u64, name: &str) -> Seen {
     let member = Member { id, name: name.to_owned(), ..Member::default() };
-    let account = Account::None(crate::client::PageError::Status(404));
+    let account = Account::None(PageError::Status(404));
     Seen { member, endpoint: None, status: Ok(StatusResponse::default()), account, proven: true }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum SnapshotCommand {
         /// Read the data directory of a cleanly stopped member, without a connection
         #[arg(long, value_name = "DIR", requires = "file", conflicts_with = "from")]
         data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        schedule: ScheduleArgs,
     },
     /// List the snapshots in a directory
     List {
@@ -50,6 +52,19 @@ pub(crate) enum SnapshotCommand {
         /// File or directory
         to: PathBuf,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// For timers on all members: save only if this host's member leads, or if no leader answers
+    #[arg(long, conflicts_with_all = ["file", "from", "data_dir"])]
+    pub(crate) scheduled: bool,
+    /// With --scheduled, skip if the directory has a snapshot of the cluster that is younger
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::client::duration, requires = "scheduled")]
+    pub(crate) min_age: std::time::Duration,
+    /// Metrics file of the run, for the textfile collector of the node exporter
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) metrics_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

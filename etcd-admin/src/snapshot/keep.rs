@@ -126,20 +126,20 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
     }
     let part = part_of(&to);
     let failed = |error: std::io::Error| CliError::at(&part, error);
+    // Read before anything is written; a file that is there already is left alone.
+    let manifest = Manifest::read(from)?;
     let copied = || -> Result<(), CliError> {
         std::fs::copy(from, &part).map_err(failed)?;
         std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
-        SnapshotFile::open(&part, Digested::Required).map(drop)
+        SnapshotFile::open(&part, Digested::Required)?;
+        manifest.as_ref().map(|manifest| manifest.write(&to)).transpose()?;
+        put_in_place(&part, &to).map_err(|error| CliError::new(FAILED, error.to_string()))
     };
     if let Err(failure) = copied() {
         // A full disk must not stay full because of it.
         drop(std::fs::remove_file(&part));
         return Err(failure);
     }
-    if let Some(manifest) = Manifest::read(from)? {
-        manifest.write(&to)?;
-    }
-    put_in_place(&part, &to).map_err(|error| CliError::new(FAILED, error.to_string()))?;
     let report = Copied { changed: true, file: to };
     print_result(context.format, &report, || format!("{}\n", report.file.display()))?;
     Ok(ExitCode::SUCCESS)

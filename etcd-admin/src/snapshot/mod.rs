@@ -7,10 +7,12 @@ mod file;
 mod keep;
 mod look;
 mod manifest;
+mod metrics;
 pub(crate) mod owner;
 mod restore;
 mod save;
 mod test_restore;
+mod turn;
 mod wal;
 
 pub(crate) use args::SnapshotCommand;
@@ -28,8 +30,8 @@ pub(crate) async fn online(context: &Context, client: &Client, command: Snapshot
         SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => {
             save::offline(context, &file, &data_dir)
         }
-        SnapshotCommand::Save { file, dir, from, .. } => {
-            save::save(context, client, file.as_deref(), &dir, from.as_deref()).await
+        SnapshotCommand::Save { file, dir, from, schedule, .. } => {
+            save::save(context, client, &save::SaveArgs { file, dir, from, schedule }).await
         }
         offline @ (SnapshotCommand::List { .. }
         | SnapshotCommand::Status { .. }

@@ -1,9 +1,12 @@
 //! snapshot save.
 
-use super::download::{DownloadError, Part, abandoned_parts, download_into};
+use super::args::ScheduleArgs;
+use super::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
 use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
+use super::metrics::Run;
 use super::owner::give_to_owner_of_dir;
+use super::turn::{Turn, recent, turn};
 use crate::cli::context::Context;
 use crate::client::{CallError, Client};
 use crate::etcdctl::size;
@@ -25,55 +28,162 @@ struct Saved {
     manifest: Manifest,
 }
 
-pub(super) async fn save(
-    context: &Context,
-    client: &Client,
-    file: Option<&Path>,
-    dir: &Path,
-    from: Option<&str>,
-) -> Result<ExitCode, CliError> {
-    let view = ClusterView::look(client).await.map_err(with_credentials)?;
-    let source = match from {
-        Some(arg) => view.expect(arg)?,
-        None => freshest(&view)?,
-    };
+/// The flags of a snapshot that a member sends.
+#[derive(Debug)]
+pub(super) struct SaveArgs {
+    pub(super) file: Option<PathBuf>,
+    pub(super) dir: PathBuf,
+    pub(super) from: Option<String>,
+    pub(super) schedule: ScheduleArgs,
+}
+
+/// A run that left the snapshot to another member, or found one that is recent enough.
+#[derive(Debug, Serialize)]
+struct Skipped {
+    changed: bool,
+    reason: String,
+}
+
+/// The end of a run that did not fail.
+enum Outcome {
+    Saved(Box<Saved>),
+    Skipped(Skipped),
+    /// The text of a dry run.
+    Planned(String),
+}
+
+pub(super) async fn save(context: &Context, client: &Client, args: &SaveArgs) -> Result<ExitCode, CliError> {
+    let outcome = run(context, client, args).await;
+    if let (Some(path), false) = (&args.schedule.metrics_file, context.dry_run) {
+        let run = match &outcome {
+            Ok(Outcome::Saved(saved)) => {
+                Run::Saved { manifest: &saved.manifest, unix_seconds: context.now.unix_timestamp() }
+            }
+            Ok(Outcome::Skipped(_) | Outcome::Planned(_)) => Run::Skipped,
+            Err(_) => Run::Failed,
+        };
+        if let Err(error) = super::metrics::write(path, run, context.now.unix_timestamp()) {
+            note(&format!("the metrics of this run are not written: {error}"));
+        }
+    }
+    match outcome? {
+        Outcome::Saved(report) => print_result(context.format, &report, || report.text())?,
+        Outcome::Skipped(report) => print_result(context.format, &report, || format!("skipped: {}\n", report.reason))?,
+        Outcome::Planned(text) => crate::ui::output::say(&text)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(context: &Context, client: &Client, args: &SaveArgs) -> Result<Outcome, CliError> {
+    let view = ClusterView::survey(client).await.map_err(with_credentials)?;
+    let dir = &args.dir;
+    if args.schedule.scheduled
+        && let Some(reason) = skip(context, &view, args)?
+    {
+        return Ok(Outcome::Skipped(Skipped { changed: false, reason }));
+    }
+    let source = source(&view, args)?;
     let endpoint =
         source.endpoint.clone().ok_or_else(|| CliError::refused(format!("{} has no client URL", source.name())))?;
     let stem = stem(context, &view);
     if context.dry_run {
-        let path = file.map_or_else(|| dir.join(format!("{stem}.db")), Path::to_path_buf);
-        let text = format!("would take a snapshot of {} from {} into {}\n", source.name(), endpoint, path.display());
-        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
+        let path = args.file.clone().unwrap_or_else(|| dir.join(format!("{stem}.db")));
+        return Ok(Outcome::Planned(format!(
+            "would take a snapshot of {} from {} into {}\n",
+            source.name(),
+            endpoint,
+            path.display()
+        )));
     }
-    if file.is_none() {
+    if args.file.is_none() {
         // Remains of killed runs may fill the disk.
         clear_parts(dir)?;
     }
-    let part = match file {
+    let part = match &args.file {
         Some(file) => Part::begin(file),
         None => Part::begin_numbered(dir, &stem),
     };
     let part = part.map_err(|error| of_file(&error))?;
     let path = part.path().to_owned();
-    let own = client.at(&endpoint)?;
+    let saved = fetch(&client.at(&endpoint)?, endpoint, part, &source.name()).await?;
+    let after = if view.is_led() {
+        ClusterView::look(client).await.map_or(view.revision, |after| after.revision)
+    } else {
+        view.revision
+    };
+    let described = manifest(context, &view, source, &path, saved, after).and_then(|manifest| {
+        let manifest_file = manifest.write(&path)?;
+        [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_dir(file))?;
+        Ok(Saved { changed: true, file: path.clone(), manifest_file, manifest })
+    });
+    if described.is_err() {
+        // `prune` removes nothing without a manifest: a disk that is full would stay full.
+        drop(std::fs::remove_file(&path));
+    }
+    described.map(|saved| Outcome::Saved(Box::new(saved)))
+}
+
+/// Returns why a scheduled run has nothing to do on this host. `None` if it has to save.
+fn skip(context: &Context, view: &ClusterView, args: &SaveArgs) -> Result<Option<String>, CliError> {
+    let age = args.schedule.min_age.try_into().unwrap_or(time::Duration::MAX);
+    let found = if args.dir.is_dir() { super::look::snapshots(&args.dir)? } else { Vec::new() };
+    if let Some(recent) = recent(found, view.cluster_id, context.now, age) {
+        let seconds = context.now.unix_timestamp() - recent.unix_seconds;
+        return Ok(Some(format!("{} was saved {seconds} s ago", recent.file.display())));
+    }
+    Ok(match turn(view, crate::client::own_name().as_deref()) {
+        Turn::Save(reason) => {
+            note(&format!("this host saves the snapshot: {reason}"));
+            None
+        }
+        Turn::Skip(reason) => Some(reason),
+    })
+}
+
+/// Returns the member that sends its state.
+fn source<'a>(view: &'a ClusterView, args: &SaveArgs) -> Result<&'a Seen, CliError> {
+    if let Some(arg) = &args.from {
+        return view.expect(arg);
+    }
+    if !args.schedule.scheduled || view.is_led() {
+        return freshest(view);
+    }
+    // Without a leader, what the member with the longest log has applied is the best that there is.
+    let responses = view.voters().filter(|seen| seen.status.is_ok());
+    responses.max_by_key(|seen| seen.applied()).ok_or_else(|| CliError::refused("no voter answers"))
+}
+
+/// Downloads the state of the member at `endpoint` into `part`.
+async fn fetch(own: &Client, endpoint: String, part: Part, name: &str) -> Result<Downloaded, CliError> {
+    let path = part.path().to_owned();
     let session = match own.session().await {
         Ok(session) => session,
-        Err(error) => return Err(explained(&own, error).await),
+        Err(error) => return Err(explained(own, error).await),
     };
-    let progress = Progress::of_bytes(&format!("snapshot of {}", source.name()));
+    let progress = Progress::of_bytes(&format!("snapshot of {name}"));
     let saved = download_into(&session, part, |bytes, remaining| progress.at(bytes, bytes + remaining)).await;
     drop(progress);
-    let saved = match saved {
-        Ok(saved) => saved,
-        Err(DownloadError::Call(status)) => return Err(of_call(&own, endpoint, status).await),
-        Err(error @ DownloadError::File { .. }) => return Err(of_file(&error)),
-        Err(error) => return Err(CliError::new(INTEGRITY, format!("{}: {error}", path.display()))),
-    };
-    let after = ClusterView::look(client).await.map_or(view.revision, |after| after.revision);
-    // Read again from the disk: its content there counts.
-    let opened = SnapshotFile::open(&path, Digested::Required)?;
+    match saved {
+        Ok(saved) => Ok(saved),
+        Err(DownloadError::Call(status)) => Err(of_call(own, endpoint, status).await),
+        Err(error @ DownloadError::File { .. }) => Err(of_file(&error)),
+        Err(error) => Err(CliError::new(INTEGRITY, format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Returns the manifest of the snapshot at `path`, which is read again from the disk: its content
+/// there counts.
+fn manifest(
+    context: &Context,
+    view: &ClusterView,
+    source: &Seen,
+    path: &Path,
+    saved: Downloaded,
+    newest_revision: i64,
+) -> Result<Manifest, CliError> {
+    let opened = SnapshotFile::open(path, Digested::Required)?;
     let (status, content) = (opened.status(StatusStyle::V3_6)?, opened.content()?);
-    let manifest = Manifest {
+    Ok(Manifest {
         api_version: API_VERSION.to_owned(),
         taken_at: certs::rfc3339(context.now),
         cluster_id: format!("{:x}", view.cluster_id),
@@ -83,25 +193,24 @@ pub(super) async fn save(
         bytes: saved.bytes,
         sha256: certs::hex(&saved.sha256),
         revision: status.revision,
-        revision_high_water: after.max(status.revision),
+        revision_high_water: newest_revision.max(status.revision),
         total_keys: status.total_keys,
         hash: status.hash,
         hash_kv: opened.hash_kv(status.revision, content.compacted)?,
         members: view.members.iter().map(manifest_member).collect(),
-    };
-    let manifest_file = manifest.write(&path)?;
-    [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_dir(file))?;
-    let report = Saved { changed: true, file: path, manifest_file, manifest };
-    print_result(context.format, &report, || {
-        let Manifest { bytes, revision, total_keys, member, sha256, .. } = &report.manifest;
+    })
+}
+
+impl Saved {
+    fn text(&self) -> String {
+        let Manifest { bytes, revision, total_keys, member, sha256, .. } = &self.manifest;
         format!(
             "{}\n{}\n{} of {member}: revision {revision}, {total_keys} keys, sha256 {sha256}, checked\n",
-            report.file.display(),
-            report.manifest_file.display(),
+            self.file.display(),
+            self.manifest_file.display(),
             size(*bytes)
         )
-    })?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn manifest_member(seen: &Seen) -> ManifestMember {

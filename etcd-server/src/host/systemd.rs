@@ -8,8 +8,8 @@ use consensus::Role;
 use peer::Transport;
 use replica::Replica;
 use sd_notify::NotifyState;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Interval between two updates of the status.
@@ -24,14 +24,51 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
+/// The phases of a process, for systemd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Replaying,
+    Serving,
+    Stopping,
+}
+
+/// The status line of `systemctl status`. The start, the stop and a task that runs through both
+/// write it: the phase decides whose text counts, and a text is sent while the phase is held.
+struct StatusLine(Mutex<(Phase, String)>);
+
+static STATUS_LINE: StatusLine = StatusLine::new();
+
+impl StatusLine {
+    const fn new() -> Self {
+        Self(Mutex::new((Phase::Replaying, String::new())))
+    }
+
+    /// Begins a phase, and sends what begins it.
+    fn enter(&self, phase: Phase, send: impl FnOnce()) {
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The next text of the new phase is sent, whatever was sent before.
+        *line = (phase, String::new());
+        send();
+    }
+
+    /// Sends a text about a member that serves, if it is another one than the last.
+    fn update(&self, text: &str, send: impl FnOnce(&str)) {
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.0 == Phase::Serving && line.1 != text {
+            text.clone_into(&mut line.1);
+            send(text);
+        }
+    }
+}
+
 /// The member can be asked from now on.
 pub(crate) fn ready() {
-    tell(&[NotifyState::Ready]);
+    STATUS_LINE.enter(Phase::Serving, || tell(&[NotifyState::Ready]));
 }
 
 /// The member goes on its own accord, and says why.
 pub(crate) fn stopping(why: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(why)]);
+    STATUS_LINE.enter(Phase::Stopping, || tell(&[NotifyState::Stopping, NotifyState::Status(why)]));
 }
 
 /// While this lives, a start that takes long is not given up: replaying a log is progress.
@@ -41,7 +78,7 @@ impl LongStart {
     pub(crate) fn begin() -> Self {
         let goes_on = Arc::new(AtomicBool::new(true));
         let told = Arc::clone(&goes_on);
-        tell(&[NotifyState::Status("replaying the log")]);
+        STATUS_LINE.enter(Phase::Replaying, || tell(&[NotifyState::Status("replaying the log")]));
         let extending = move || {
             while told.load(Ordering::Acquire) {
                 let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
@@ -64,15 +101,10 @@ impl Drop for LongStart {
 
 /// Keeps the status line of `systemctl status` right for as long as the process lives.
 pub(crate) async fn tell_status(replica: Arc<Replica>, transport: Transport) {
-    let mut told = String::new();
     let mut look = tokio::time::interval(STATUS_INTERVAL);
     loop {
         look.tick().await;
-        let status = status(&replica, &transport);
-        if status != told {
-            tell(&[NotifyState::Status(&status)]);
-            told = status;
-        }
+        STATUS_LINE.update(&status(&replica, &transport), |status| tell(&[NotifyState::Status(status)]));
     }
 }
 
@@ -136,5 +168,29 @@ impl Progress {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn status_of_a_member_is_sent_in_its_phase_alone() {
+        let (line, sent) = (StatusLine::new(), RefCell::new(Vec::new()));
+        let enter = |phase, text: &str| line.enter(phase, || sent.borrow_mut().push(text.to_owned()));
+        let update = |text: &str| line.update(text, |text| sent.borrow_mut().push(text.to_owned()));
+        // The member may have found its leader before the replay is announced.
+        update("follower");
+        enter(Phase::Replaying, "replaying the log");
+        update("follower");
+        enter(Phase::Serving, "ready");
+        update("follower");
+        update("follower");
+        update("leader");
+        enter(Phase::Stopping, "shutting down");
+        update("follower");
+        assert_eq!(*sent.borrow(), ["replaying the log", "ready", "follower", "leader", "shutting down"]);
     }
 }

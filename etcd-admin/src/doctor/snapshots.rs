@@ -1,0 +1,87 @@
+//! The timer and the last run of scheduled snapshots, as systemd reports them.
+
+use super::finding::Finding;
+use certs::Severity;
+use std::process::Command;
+
+const TIMER: &str = "etcd-snapshot.timer";
+const SERVICE: &str = "etcd-snapshot.service";
+
+/// Checks the scheduled snapshots of this host. `None` where systemd or the units are missing.
+pub(super) fn snapshots() -> Option<Finding> {
+    let show = |unit: &str| {
+        let out =
+            Command::new("systemctl").args(["show", unit, "--property=LoadState,ActiveState,Result"]).output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    finding(&show(TIMER)?, &show(SERVICE)?)
+}
+
+/// Returns the failure of the last scheduled snapshot on this host, for the pages about the
+/// cluster.
+pub(crate) fn failed_snapshots() -> Option<Finding> {
+    snapshots().filter(|finding| finding.severity == Severity::Bad)
+}
+
+fn finding(timer: &str, service: &str) -> Option<Finding> {
+    let of = |shown: &str, key: &str| {
+        let value = shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or_default().to_owned()
+    };
+    if of(timer, "LoadState") != "loaded" || of(service, "LoadState") != "loaded" {
+        return None;
+    }
+    let (result, is_running) = (of(service, "Result"), of(service, "ActiveState") == "activating");
+    Some(match of(timer, "ActiveState").as_str() {
+        _ if !matches!(result.as_str(), "" | "success") => Finding::bad(
+            "snapshot",
+            SERVICE,
+            format!(
+                "the last run on this host failed ({result}){}",
+                if is_running { ", and will be repeated" } else { "" }
+            ),
+            format!("journalctl -u {SERVICE} names the reason; correct it, then: systemctl start {SERVICE}"),
+        ),
+        "active" => Finding::good("snapshot", TIMER, "active, and the last run succeeded"),
+        state => {
+            let text = format!("{state}: no snapshots are saved on this host");
+            Finding::warning("snapshot", TIMER, text, format!("systemctl enable --now {TIMER}"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_the_units_has_its_finding() {
+        let shown = |load: &str, active: &str, result: &str| {
+            format!("Result={result}\nLoadState={load}\nActiveState={active}\n")
+        };
+        let good = shown("loaded", "inactive", "success");
+        for (timer, service, expected) in [
+            (shown("loaded", "active", "success"), good.clone(), Some((Severity::Good, "succeeded"))),
+            (shown("loaded", "inactive", "success"), good.clone(), Some((Severity::Warning, "inactive: no snapshots"))),
+            (shown("loaded", "failed", "resources"), good.clone(), Some((Severity::Warning, "failed: no snapshots"))),
+            (
+                shown("loaded", "active", "success"),
+                shown("loaded", "failed", "exit-code"),
+                Some((Severity::Bad, "failed (exit-code)")),
+            ),
+            (
+                shown("loaded", "active", "success"),
+                shown("loaded", "activating", "timeout"),
+                Some((Severity::Bad, "failed (timeout), and will be repeated")),
+            ),
+            (shown("not-found", "inactive", "success"), good, None),
+        ] {
+            let found = finding(&timer, &service);
+            let matches = match (&found, expected) {
+                (Some(found), Some((severity, text))) => found.severity == severity && found.text.contains(text),
+                (found, expected) => found.is_none() && expected.is_none(),
+            };
+            assert!(matches, "{timer}{service}: {found:?}");
+        }
+    }
+}
