@@ -346,7 +346,7 @@ fn own_account(account: Account, member: u64) -> Account {
         Account::Own(page) if u64::from_str_radix(&page.member_id, 16).is_ok_and(|id| id != member) => {
             Account::None(PageError::Other(format!("the page is that of member {}", page.member_id)))
         }
-        account => account,
+        account @ (Account::Own(_) | Account::Etcd(_) | Account::None(_)) => account,
     }
 }
 
