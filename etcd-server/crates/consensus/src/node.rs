@@ -150,7 +150,10 @@ impl Node {
     pub fn tick(&mut self) {
         self.ticks += 1;
         let leads = self.raw.raft.state == StateRole::Leader;
-        if !self.removed && (leads || self.may_campaign()) {
+        // A removed member does not campaign, but its clock has to run: while it follows a leader
+        // that it has not heard of for less than an election timeout, it grants no vote.
+        let ticks = if self.removed { !leads && !self.raw.raft.promotable() } else { leads || self.may_campaign() };
+        if ticks {
             self.raw.tick();
             self.settle();
         }
