@@ -115,7 +115,7 @@ fn from_nothing_to_three_members_with_tls() {
     let text = tool
         .run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display()))
         .ends(0, "a daemon uses the data");
-    assert!(text.contains("stands for 127.0.0.1"), "{text}");
+    assert!(text.contains("is valid for 127.0.0.1"), "{text}");
     tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).ends(5, "is in use");
     tool.run("preflight --member m1 --no-probe").ends(0, "the member runs");
     drop(members);

@@ -116,7 +116,7 @@ fn a_certificate_is_renewed_in_its_place_when_it_is_time() {
     assert_eq!(before["names"], after["names"]);
     tool.run("cert verify --cert server.crt --ca client-ca.crt --san etcd1.example.org").good();
     tool.run("cert verify --cert server.crt --ca client-ca.crt --san https://10.0.0.9:2379")
-        .ends(3, "does not stand for 10.0.0.9");
+        .ends(3, "is not valid for 10.0.0.9");
     tool.run("cert verify --cert server.crt --ca pki/peer/bundle.crt").ends(3, "no trusted CA given has issued it");
 }
 

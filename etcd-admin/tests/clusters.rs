@@ -268,7 +268,7 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
     }
     let output = tool.run(&rescue_args(&tool)).good();
     assert!(
-        output.contains("The client CA is still good")
+        output.contains("The client CA is still valid")
             && output.contains("The peer CA had expired and was created again"),
         "{output}"
     );

@@ -95,13 +95,13 @@ fn a_document_with_a_mistake_is_refused_with_its_place() {
         (SMALL.replace("etcd2,", "etcd1,"), "etcd1 is the name of two"),
         (SMALL.replace("etcd2.example.org", "10.0.0.11"), "10.0.0.11:2379 is the host and port of two"),
         (SMALL.replace("etcd2.example.org", "https://etcd2"), "is neither a name nor an address"),
-        (SMALL.replace("etcd2.example.org", "0.0.0.0"), "nobody reaches 0.0.0.0"),
+        (SMALL.replace("etcd2.example.org", "0.0.0.0"), "0.0.0.0 is not reachable"),
         (format!("{SMALL}quota: 8GB\n"), "quota: write bytes, or a number with KiB, MiB or GiB"),
         (format!("{SMALL}quotas: 8GiB\n"), "unknown field `quotas`"),
         (format!("{SMALL}auto_compaction: sometimes\n"), "auto_compaction:"),
         (format!("{SMALL}data_dir: data\n"), "data_dir: \"data\" is no absolute path"),
-        (format!("{SMALL}tls: {{key: dsa}}\n"), "tls.key: dsa is no kind of key"),
-        (format!("{SMALL}settings: {{name: x}}\n"), "name follows from the rest of the document"),
+        (format!("{SMALL}tls: {{key: dsa}}\n"), "tls.key: dsa is not a key algorithm"),
+        (format!("{SMALL}settings: {{name: x}}\n"), "name follows from other settings"),
         (format!("{SMALL}settings: {{max-requst-bytes: 1}}\n"), "did you mean max-request-bytes?"),
         (format!("{SMALL}settings: {{max-request-bytes: many}}\n"), "the daemon would not start as etcd1"),
         (format!("{SMALL}client_port: 2380\n"), "10.0.0.11:2380 is the host and port of two"),
@@ -121,7 +121,7 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     let tool = Tool::with_cas();
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}backup: {{}}\n")).unwrap();
     let apply = "init apply --member etcd1 --root host --passphrase-file passphrase";
-    tool.run("init plan").ends(2, "which member is this machine");
+    tool.run("init plan").ends(2, "cannot determine which member this host");
     tool.run("init plan --member etcd9").ends(2, "no member is called etcd9; there are etcd1, etcd2");
     let before = tool.everything();
     let planned = tool.json("init plan --member etcd1 --root host");
@@ -153,7 +153,7 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     assert!(output.contains("a new key, and a certificate for 10.0.0.21"), "{output}");
     // etcd's own data is never touched.
     std::fs::create_dir_all(tool.path("host/var/lib/etcd/member/snap")).unwrap();
-    tool.run(apply).ends(5, "holds the data of a real etcd");
+    tool.run(apply).ends(5, "has the data of an etcd");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn keys_stay_on_the_host_and_requests_get_what_the_document_says() {
         std::fs::copy(host.path("host/etc/etcd/pki/pending").join(name), admin.path("requests").join(name)).unwrap();
     }
     let sign = "--requests requests --out signed --passphrase-file passphrase";
-    admin.run(&format!("init sign --member etcd2 {sign}")).ends(7, "it asks for 10.0.0.11 as etcd1");
+    admin.run(&format!("init sign --member etcd2 {sign}")).ends(7, "the request is for 10.0.0.11 as etcd1");
     assert!(!admin.path("signed").exists());
     admin.run(&format!("init sign --member etcd1 {sign}")).good();
     let signed = admin.path("signed").display().to_string();

@@ -184,6 +184,47 @@ fn apply_enables_the_snapshot_timer() {
     tool.run("init apply --member m1 --root host").ends(0, "nothing to change");
 }
 
+/// The daemon's group reads what `init apply` writes, whatever the umask of the root shell is.
+#[test]
+fn written_files_have_their_modes_under_any_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tool = Tool::new();
+    std::fs::write(
+        tool.path("cluster.yaml"),
+        "name: t\ntoken: t\nmembers: [{name: m1, host: 127.0.0.1}]\ndata_dir: /data\nbackup: {}\n",
+    )
+    .unwrap();
+    for umask in ["000", "022", "077"] {
+        let root = format!("root{umask}");
+        let ended = shell(
+            &tool,
+            &format!(
+                "umask {umask} && rm -rf cas && etcd-admin --ca-dir cas ca init --no-passphrase && etcd-admin --ca-dir cas init apply --member m1 --root {root}"
+            ),
+        );
+        assert!(
+            ended.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&ended.stdout),
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        for (file, mode) in [
+            ("etc/etcd/etcd.yaml", 0o640),
+            ("etc/systemd/system/etcd-snapshot.service.d/cluster.conf", 0o644),
+            ("etc/systemd/system/etcd-snapshot.timer.d/cluster.conf", 0o644),
+            ("etc/etcd/pki/current/client-ca.crt", 0o644),
+            ("etc/etcd/pki/current/client-crl.pem", 0o644),
+        ] {
+            let found = std::fs::metadata(tool.path(&root).join(file)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "umask {umask}: {file} has {found:o}");
+        }
+        let key =
+            std::fs::metadata(tool.path(&root).join("etc/etcd/pki/current/server.key")).unwrap().permissions().mode()
+                & 0o777;
+        assert_eq!(key & 0o007, 0, "umask {umask}: {key:o}");
+    }
+}
+
 /// With authentication on, the error of a snapshot says which user it needs and where the timer
 /// takes it from.
 #[test]

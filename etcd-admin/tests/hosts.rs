@@ -28,7 +28,7 @@ fn a_key_is_born_where_it_is_used() {
     let mode = std::fs::metadata(tool.path("host/current/server.key")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     tool.run("cert verify --dir host --san 10.0.0.1").good();
-    tool.run("cert verify --dir host --san 10.0.0.2").ends(3, "does not stand for 10.0.0.2");
+    tool.run("cert verify --dir host --san 10.0.0.2").ends(3, "is not valid for 10.0.0.2");
     // Its key is in use by now, so it fits, as one would that is signed for the same key again.
     tool.run(install).good();
 

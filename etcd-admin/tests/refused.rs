@@ -40,7 +40,7 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("cert verify", 2, "required"),
         ("cert verify --dir directory", 1, "neither a server's nor a peer's certificate"),
         ("cert status directory", 1, "no file that ends in .crt"),
-        ("cert install --dir no-such-directory --cert text", 2, "is no directory"),
+        ("cert install --dir no-such-directory --cert text", 2, "is not a directory"),
         ("cert install --dir directory", 2, "nothing to install"),
         ("cert install --dir directory --client-ca text", 7, "text: no certificate found"),
         ("cert install --dir directory --client-crl pki/client/ca.crt", 7, "the file holds a CERTIFICATE"),

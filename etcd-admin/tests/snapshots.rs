@@ -222,7 +222,7 @@ fn what_is_not_whole_is_refused_by_name() {
     for day in 1..=2 {
         tool.run(&format!("snapshot copy good.db etcd-1-1-2026010{day}T000000Z.db")).good();
     }
-    tool.run("snapshot prune").ends(2, "no rule says what to keep");
+    tool.run("snapshot prune").ends(2, "no rule given");
     tool.run("--dry-run snapshot prune --keep-last 1").ends(0, "would remove");
     tool.run("snapshot prune --keep-last 1").good();
     let left = std::fs::read_dir(tool.home())

@@ -26,9 +26,9 @@ fn what_makes_a_host_unfit_is_found_before_anything_is_changed() {
     assert!(output.contains("What to do") && output.contains(&format!(":{port}'")), "{output}");
     drop(held);
     document(&tool, "192.0.2.1", port, &tls);
-    tool.run("preflight --member m1 --no-probe").ends(3, "this machine has no such address");
+    tool.run("preflight --member m1 --no-probe").ends(3, "this host does not have this address");
     document(&tool, "no-such-host.invalid", port, &tls);
-    tool.run("preflight --member m1 --no-probe").ends(3, "look at its spelling");
+    tool.run("preflight --member m1 --no-probe").ends(3, "check its spelling");
     document(&tool, "127.0.0.1", port, &format!("{tls}quota: 1000000GiB\n"));
     tool.run("preflight --member m1 --no-probe").ends(3, "disk-space");
     document(&tool, "127.0.0.1", port, "tls: {enabled: false}\nquota: 16MiB\n");
@@ -48,7 +48,7 @@ fn certificates_that_do_not_stand_for_the_host_are_found() {
     document(&tool, "127.0.0.1", port, &tls);
     tool.run("init apply --member m1 --passphrase-file passphrase").good();
     document(&tool, "127.0.0.2", port, &tls);
-    tool.run("preflight --member m1 --no-probe").ends(3, "does not stand for 127.0.0.2");
+    tool.run("preflight --member m1 --no-probe").ends(3, "is not valid for 127.0.0.2");
 }
 
 /// A file of that name below a directory.

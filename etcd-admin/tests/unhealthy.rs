@@ -131,7 +131,7 @@ fn every_member_is_shown_without_a_leader() {
         eprintln!("status without a leader (restarted: {restarted}) took {:?}", begun.elapsed());
         assert!(begun.elapsed() < Duration::from_secs(10), "status waited for what cannot come: {:?}", begun.elapsed());
         tool.run(&format!("wait --for healthy --timeout 1s {at}"))
-            .ends(8, "no leader: 1 of 3 voters answer, 2 are needed");
+            .ends(8, "no leader: 1 of 3 voters respond, 2 are needed");
         // Commands that change something still refuse.
         assert_ne!(tool.run(&format!("member remove m2 --yes --command-timeout 2s {at}")).code, Some(0));
     }
@@ -154,7 +154,7 @@ fn no_leader_is_shown_while_a_majority_is_reachable() {
     shown("no leader: status", &status);
     let doctor = tool.run(&format!("doctor cluster {at}"));
     shown("no leader: doctor cluster", &doctor);
-    doctor.ends(3, "bring back m1");
+    doctor.ends(3, "start m1");
 }
 
 /// Keys and certificates of three members; `m2`'s peer certificate is of a second CA, which `m3`
@@ -697,9 +697,12 @@ fn foreign() -> Option<Foreign> {
     let refused = run(None, "root.log").status().unwrap();
     let log = std::fs::read_to_string(tool.path("root.log")).unwrap();
     assert!(
-        !refused.success() && log.contains(&format!("belongs to user {STRANGER}, and this process runs as root")),
+        !refused.success() && log.contains(&format!("is owned by user {STRANGER}, and this process runs as root")),
         "{log}"
     );
+    // Root may check the settings of a member, as the runbooks do.
+    let checked = run(None, "check.log").arg("--check-config").status().unwrap();
+    assert!(checked.success(), "{}", std::fs::read_to_string(tool.path("check.log")).unwrap());
     // Files left by an older release that root ran.
     let file = first_file(&data.join("member"));
     chown(&file, Some(0), Some(0)).unwrap();

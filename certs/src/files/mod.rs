@@ -111,7 +111,13 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         }
         Err(error) => return Err(Error::file("write", path)(error)),
     };
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("write", path))
+    // The umask of the caller takes bits from the mode of a new file, and the daemon's group is to
+    // read some.
+    let permissions = fs::Permissions::from_mode(mode);
+    file.set_permissions(permissions)
+        .and_then(|()| file.write_all(content))
+        .and_then(|()| file.sync_all())
+        .map_err(Error::file("write", path))
 }
 
 /// Returns the directory of a file or directory; for a bare name the present one.

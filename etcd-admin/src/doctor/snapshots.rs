@@ -10,8 +10,10 @@ const SERVICE: &str = "etcd-snapshot.service";
 /// Checks the scheduled snapshots of this host. `None` where systemd or the units are missing.
 pub(super) fn snapshots() -> Option<Finding> {
     let show = |unit: &str| {
-        let out =
-            Command::new("systemctl").args(["show", unit, "--property=LoadState,ActiveState,Result"]).output().ok()?;
+        let out = Command::new("systemctl")
+            .args(["show", unit, "--property=LoadState,ActiveState,Result,NRestarts"])
+            .output()
+            .ok()?;
         out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
     };
     finding(&show(TIMER)?, &show(SERVICE)?)
@@ -31,16 +33,23 @@ fn finding(timer: &str, service: &str) -> Option<Finding> {
     if of(timer, "LoadState") != "loaded" || of(service, "LoadState") != "loaded" {
         return None;
     }
-    let (result, is_running) = (of(service, "Result"), of(service, "ActiveState") == "activating");
+    let is_repeated = of(service, "ActiveState") == "activating";
+    let result = match of(service, "Result").as_str() {
+        // The result of a repetition that still runs; the run before it failed.
+        "success" if is_repeated && !matches!(of(service, "NRestarts").as_str(), "" | "0") => {
+            "running again".to_owned()
+        }
+        result => result.to_owned(),
+    };
     Some(match of(timer, "ActiveState").as_str() {
         _ if !matches!(result.as_str(), "" | "success") => Finding::bad(
             "snapshot",
             SERVICE,
             format!(
                 "the last run on this host failed ({result}){}",
-                if is_running { ", and will be repeated" } else { "" }
+                if is_repeated { ", and is repeated" } else { "" }
             ),
-            format!("journalctl -u {SERVICE} names the reason; correct it, then: systemctl start {SERVICE}"),
+            format!("journalctl -u {SERVICE} names the reason; correct it, then: systemctl restart {SERVICE}"),
         ),
         "active" => Finding::good("snapshot", TIMER, "active, and the last run succeeded"),
         state => {
@@ -72,7 +81,22 @@ mod tests {
             (
                 shown("loaded", "active", "success"),
                 shown("loaded", "activating", "timeout"),
-                Some((Severity::Bad, "failed (timeout), and will be repeated")),
+                Some((Severity::Bad, "failed (timeout), and is repeated")),
+            ),
+            (
+                shown("loaded", "active", "success"),
+                shown("loaded", "activating", "success") + "NRestarts=2\n",
+                Some((Severity::Bad, "failed (running again), and is repeated")),
+            ),
+            (
+                shown("loaded", "active", "success"),
+                shown("loaded", "activating", "success") + "NRestarts=0\n",
+                Some((Severity::Good, "succeeded")),
+            ),
+            (
+                shown("loaded", "active", "success"),
+                shown("loaded", "inactive", "success") + "NRestarts=3\n",
+                Some((Severity::Good, "succeeded")),
             ),
             (shown("not-found", "inactive", "success"), good, None),
         ] {

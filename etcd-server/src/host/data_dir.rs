@@ -88,6 +88,7 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Makes the directory if it is not there, and locks it.
     pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Self, DataDirError> {
+        std::iter::once(wanted.data).chain(wanted.log).try_for_each(ownership::refuse_root)?;
         check(wanted)?;
         let member = wanted.data.join("member");
         make(&member, "create data directory")?;

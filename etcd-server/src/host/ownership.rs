@@ -24,18 +24,9 @@ pub(crate) enum WrongOwner {
 /// Checks that this process can open every file below `directory`, which may not exist yet.
 ///
 /// # Errors
-/// The first file that it cannot open, in the order of the directory, or a directory of another
-/// user for root.
+/// The first file that it cannot open, in the order of the directory.
 pub(crate) fn check(directory: &Path) -> Result<(), WrongOwner> {
-    let Ok(found) = std::fs::metadata(directory) else { return Ok(()) };
     let user = geteuid();
-    if user.is_root() {
-        return if found.uid() == 0 {
-            Ok(())
-        } else {
-            Err(WrongOwner::Root { path: directory.to_owned(), owner: name_of(Uid::from_raw(found.uid())) })
-        };
-    }
     match foreign_file(directory, user) {
         None => Ok(()),
         Some((path, owner)) => Err(WrongOwner::File {
@@ -45,6 +36,19 @@ pub(crate) fn check(directory: &Path) -> Result<(), WrongOwner> {
             group: group_of(user),
             directory: directory.to_owned(),
         }),
+    }
+}
+
+/// Checks that root writes nothing below a directory of another user. Root may look at it.
+///
+/// # Errors
+/// The directory of another user.
+pub(crate) fn refuse_root(directory: &Path) -> Result<(), WrongOwner> {
+    match std::fs::metadata(directory) {
+        Ok(found) if geteuid().is_root() && found.uid() != 0 => {
+            Err(WrongOwner::Root { path: directory.to_owned(), owner: name_of(Uid::from_raw(found.uid())) })
+        }
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
