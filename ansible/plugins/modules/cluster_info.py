@@ -25,7 +25,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reached:
-  description: Whether any member answered.
+  description: Whether any member answered, with or without a leader.
+  returned: always
+  type: bool
+serves:
+  description: Whether a leader has a quorum, so that the cluster can be read and changed.
   returned: always
   type: bool
 status:
@@ -45,8 +49,8 @@ def main():
     status, _ = call(module, ["status"], codes=(OK, 1, UNHEALTHY, UNREACHABLE, TIMEOUT))
     reached = bool(status.get("members"))
     if not reached:
-        status = {"healthy": False, "members": [], "leader": None}
-    module.exit_json(changed=False, reached=reached, status=status)
+        status = {"healthy": False, "confirmed": False, "members": [], "leader": None}
+    module.exit_json(changed=False, reached=reached, serves=bool(status.get("confirmed")), status=status)
 
 
 if __name__ == "__main__":
