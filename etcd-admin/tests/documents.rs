@@ -45,7 +45,7 @@ const SERVICE: &str = "\
 [Service]
 ExecStart=
 ExecStart=-/usr/bin/etcd-admin snapshot prune --keep-last 9 --keep-daily 7 --keep-weekly 4 /srv/etcd2
-ExecStart=/usr/bin/etcd-admin snapshot save --dir /srv/etcd2
+ExecStart=/usr/bin/etcd-admin snapshot save --scheduled --dir /srv/etcd2 --metrics-file /var/lib/etcd-snapshot/etcd_snapshot.prom
 ExecStart=/usr/bin/etcd-admin snapshot prune --keep-last 9 --keep-daily 7 --keep-weekly 4 /srv/etcd2
 ReadWritePaths=/srv/etcd2
 ";

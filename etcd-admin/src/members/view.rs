@@ -329,9 +329,11 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
         },
         status = &mut rpc => (account.await, status),
     };
-    let status = match status {
-        Ok(status) => Ok(status),
-        Err(error) => Err(short(&own, error).await),
+    let status = match (status, &account) {
+        (Ok(status), _) => Ok(status),
+        // Whichever responded first: the Status RPC may need a user.
+        (Err(_), Account::Own(page)) => Ok(status_of(page)),
+        (Err(error), Account::Etcd(_) | Account::None(_)) => Err(short(&own, error).await),
     };
     // A learner serves no such reads, and without a leader there is nothing to wait for.
     let is_led = status.as_ref().is_ok_and(|status| status.leader != 0);
@@ -342,11 +344,11 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
 /// Returns the account, unless it is that of another member: several on one host may have their
 /// pages at other ports.
 fn own_account(account: Account, member: u64) -> Account {
-    match account {
+    match &account {
         Account::Own(page) if u64::from_str_radix(&page.member_id, 16).is_ok_and(|id| id != member) => {
             Account::None(PageError::Other(format!("the page is that of member {}", page.member_id)))
         }
-        account @ (Account::Own(_) | Account::Etcd(_) | Account::None(_)) => account,
+        Account::Own(_) | Account::Etcd(_) | Account::None(_) => account,
     }
 }
 

@@ -188,8 +188,10 @@ fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), CliError> {
     note(&format!("copy {}", donor.display()));
     remove(work)?;
     certs::files::private_dir(work)?;
-    // cp keeps holes and, where the file system can, shares the blocks.
-    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(donor).arg(copy).output();
+    // cp keeps holes and, where the filesystem can, shares the blocks. The copy belongs to this user:
+    // a member that root starts refuses the data of another one.
+    let copied =
+        Command::new("cp").args(["-a", "--no-preserve=ownership", "--reflink=auto"]).arg(donor).arg(copy).output();
     let copied = copied.map_err(|error| CliError::new(FAILED, format!("run cp: {error}")))?;
     if copied.status.success() {
         Ok(())
