@@ -189,7 +189,7 @@ fn plans_that_make_no_sense_are_refused() {
 fn a_leaf_is_no_ca() {
     let ca = ca("ca");
     let (leaf, key) = leaf(&ca, &plan(Profile::Client, "alice", &[]));
-    assert!(certs::Ca::of(leaf.der, key).unwrap_err().to_string().contains("is no CA"));
+    assert!(certs::Ca::of(leaf.der, key).unwrap_err().to_string().contains("is not a CA"));
     let stranger = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     assert!(matches!(certs::Ca::of(ca.certificate().der.clone(), stranger), Err(certs::Error::KeyMismatch)));
 }

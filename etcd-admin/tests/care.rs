@@ -30,7 +30,7 @@ fn space_is_reclaimed_in_the_right_order() {
     assert!(full, "the quota was never reached");
     let found = tool.run(&format!("doctor cluster {at}")).ends(3, "NOSPACE");
     assert!(found.contains("etcd-admin maintenance reclaim"), "{found}");
-    tool.run(&format!("maintenance reclaim {at}")).ends(9, "say --yes");
+    tool.run(&format!("maintenance reclaim {at}")).ends(9, "confirm with --yes");
     let output = tool.run(&format!("maintenance reclaim --dry-run {at}")).good();
     let order: Vec<_> = output.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     assert_eq!(order, ["compact", "defragment", "disarm"], "{output}");
@@ -158,7 +158,7 @@ fn errors_codes_alarms_and_findings_are_explained() {
         ("etcdserver: mvcc: database space exceeded", "the order is right"),
         ("Error: rpc error: code = Unavailable desc = etcdserver: leader changed", "Leadership moved"),
         ("disk-sync", "until it is on the disk"),
-        ("cluster ID mismatch", "join anew"),
+        ("cluster ID mismatch", "join it again"),
     ] {
         tool.run(&format!("explain {what}")).ends(0, says);
     }

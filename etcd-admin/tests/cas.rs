@@ -27,10 +27,10 @@ fn two_cas_are_made_under_a_passphrase() {
 #[test]
 fn a_passphrase_comes_by_file_or_input_and_by_nothing_else() {
     let tool = Tool::new();
-    tool.run("ca init").ends(9, "give --passphrase-file");
+    tool.run("ca init").ends(9, "use --passphrase-file");
     tool.run_with("ca init --passphrase-file -", "short\n").ends(5, "too short");
     tool.run_with("ca init --passphrase-file -", &format!("{PASSPHRASE}\n")).good();
-    tool.run("cert issue client --cn alice").ends(9, "nobody is there to be asked");
+    tool.run("cert issue client --cn alice").ends(9, "is not a terminal");
     tool.run_with("cert issue client --cn alice --passphrase-file -", "not the passphrase\n")
         .ends(7, "wrong passphrase");
     tool.run_with("cert issue client --cn alice --passphrase-file -", &format!("{PASSPHRASE}\n")).good();

@@ -99,7 +99,7 @@ fn a_document_with_a_mistake_is_refused_with_its_place() {
         (format!("{SMALL}quota: 8GB\n"), "quota: write bytes, or a number with KiB, MiB or GiB"),
         (format!("{SMALL}quotas: 8GiB\n"), "unknown field `quotas`"),
         (format!("{SMALL}auto_compaction: sometimes\n"), "auto_compaction:"),
-        (format!("{SMALL}data_dir: data\n"), "data_dir: \"data\" is no absolute path"),
+        (format!("{SMALL}data_dir: data\n"), "data_dir: \"data\" is not an absolute path"),
         (format!("{SMALL}tls: {{key: dsa}}\n"), "tls.key: dsa is not a key algorithm"),
         (format!("{SMALL}settings: {{name: x}}\n"), "name follows from other settings"),
         (format!("{SMALL}settings: {{max-requst-bytes: 1}}\n"), "did you mean max-request-bytes?"),

@@ -12,7 +12,7 @@ fn a_key_is_born_where_it_is_used() {
         output.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"),
         "{output}"
     );
-    tool.run("cert request server etcd1.example.org --dir host").ends(5, "waits for its answer already");
+    tool.run("cert request server etcd1.example.org --dir host").ends(5, "a request is pending already");
     let sign = "cert sign host/pending/server.csr --profile server --passphrase-file passphrase --out server.crt";
     tool.run(sign).ends(5, "add --san etcd1.example.org --san 10.0.0.1");
     tool.run(&format!("{sign} --san etcd1.example.org")).ends(5, "add --san 10.0.0.1");
@@ -48,7 +48,7 @@ fn a_users_name_is_never_taken_from_the_request_alone() {
     std::fs::create_dir(tool.path("host")).unwrap();
     tool.run("cert request client --cn alice --dir host").good();
     let sign = "cert sign host/pending/client-alice.csr --profile client --passphrase-file passphrase";
-    tool.run(sign).ends(5, "say --cn \"alice\"");
+    tool.run(sign).ends(5, "give --cn \"alice\"");
     assert!(tool.run(&format!("{sign} --cn alice")).good().starts_with("-----BEGIN CERTIFICATE-----"));
     tool.run("cert sign host/pending/client-alice.csr --profile admin --passphrase-file passphrase").ends(5, "is root");
 }

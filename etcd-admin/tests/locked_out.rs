@@ -30,7 +30,7 @@ fn root_comes_back_in_and_nothing_else_changes() {
     let rescue = "auth rescue --config etcd.yaml --new-password-file password";
     tool.run(rescue).ends(5, "is in use");
     member.kill();
-    tool.run(rescue).ends(9, "say --yes");
+    tool.run(rescue).ends(9, "confirm with --yes");
     tool.run(&format!("{rescue} --yes --dry-run")).ends(0, "would start member");
     tool.run("auth rescue --config etcd.yaml --yes").ends(2, "--new-password-file");
     let text = tool.json(&format!("{rescue} --yes"));

@@ -60,7 +60,7 @@ fn three_become_four_become_three_and_a_dead_one_is_replaced() {
         ("member remove m".to_owned(), 5, "no member is called m; there are"),
         ("member remove abc".to_owned(), 0, "no member has the id abc (there are"),
         ("member promote nobody".to_owned(), 5, "no member is called nobody"),
-        ("member remove m1".to_owned(), 9, "say --yes"),
+        ("member remove m1".to_owned(), 9, "confirm with --yes"),
         ("leader move --to nobody".to_owned(), 5, "no member is called nobody"),
         (
             format!("member update m1 --peer-urls {}", cluster.members[1].peer_url()),

@@ -80,7 +80,7 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let plan = format!("recover plan {survivor} --output-dir new --initial-cluster {entries} --endpoints {endpoint}");
     tool.run(&plan).ends(0, "Next: etcd-admin recover apply");
     tool.run(&plan).ends(5, "is there already");
-    tool.run("recover apply recovery-plan.json").ends(9, "say --yes");
+    tool.run("recover apply recovery-plan.json").ends(9, "confirm with --yes");
     let before = tree(Path::new(&survivor));
     tool.run("recover apply recovery-plan.json --yes").ends(0, "is ready");
 

@@ -20,7 +20,7 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("cert issue butler x", 2, "invalid value 'butler'"),
         ("cert issue server", 2, "whose server certificate?"),
         ("cert issue server a_b..c", 2, "neither a host name nor an IP address"),
-        ("cert issue server 1.2.3.400", 2, "looks like an address"),
+        ("cert issue server 1.2.3.400", 2, "has the form of an address"),
         ("cert issue server localhost", 5, "loopback"),
         ("cert issue server root", 5, "superuser"),
         ("cert issue client", 2, "whose client certificate?"),

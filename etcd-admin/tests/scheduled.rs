@@ -110,7 +110,7 @@ fn one_member_saves_the_snapshot_of_a_slot() {
     tool.run(&format!("snapshot verify {}", snapshot.display())).ends(0, "manifest agrees");
     // By hand, the member has to be named.
     let at = format!("--endpoints {}", cluster.members[third].endpoint());
-    tool.run(&format!("snapshot save by-hand.db {at}")).ends(5, "name a member with --from");
+    tool.run(&format!("snapshot save by-hand.db {at}")).ends(5, "choose a member with --from");
     tool.run(&format!("snapshot save by-hand.db --from {} {at}", hosts[third].name)).ends(0, "checked");
 }
 

@@ -230,6 +230,6 @@ chapter_snapshots_on_a_full_disk() {
     on "$leader" "rm /var/backups/etcd/ballast" </dev/null
     until_true "with the disk freed, the next one succeeds by itself" "$leader" "ls /var/backups/etcd/*.db && [ \$(systemctl show --value --property=Result etcd-snapshot.service) = success ]"
     [ "$(metric_of "$leader" etcd_snapshot_last_run_failed)" = 0 ] && pass "metrics show that, too" || fail "metrics: $(on "$leader" "cat /var/lib/etcd-snapshot/etcd_snapshot.prom" </dev/null)"
-    says "it can be restored" "answered with the same hash" "$leader" "etcd-admin snapshot verify --drill \$(ls -t /var/backups/etcd/*.db | head -1)"
+    says "it can be restored" "returned the same hash" "$leader" "etcd-admin snapshot verify --test-restore \$(ls -t /var/backups/etcd/*.db | head -1)"
     says "doctor host finds nothing bad" "ok +snapshot" "$leader" "etcd-admin doctor host --no-probe"
 }

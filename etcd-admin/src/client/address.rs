@@ -78,8 +78,8 @@ impl Address {
         }
     }
 
-    /// Returns the `:ca` of a request.
-    pub(crate) fn ca(&self) -> String {
+    /// Returns the `:authority` of a request.
+    pub(crate) fn authority(&self) -> String {
         match &self.place {
             Place::Host { name, port } if name.contains(':') => format!("[{name}]:{port}"),
             Place::Host { name, port } => format!("{name}:{port}"),
@@ -134,14 +134,14 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(Address::parse("https://[::1]:2379").unwrap().ca(), "[::1]:2379");
+        assert_eq!(Address::parse("https://[::1]:2379").unwrap().authority(), "[::1]:2379");
         for (text, says) in [
             ("m1", "no port"),
             ("http://m1:2379/v3", "has a path"),
             ("ftp://m1:2379", "only http"),
             ("http://:2379", "no host"),
             ("::1:2379", "in brackets"),
-            ("m1:99999", "no number"),
+            ("m1:99999", "not a number"),
         ] {
             assert!(Address::parse(text).unwrap_err().to_string().contains(says), "{text}");
         }

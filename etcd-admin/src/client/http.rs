@@ -81,7 +81,7 @@ impl Client {
         // A member that refuses the certificate says so only now: the client's side of a TLS 1.3
         // handshake ends before.
         let broken = |error: std::io::Error| PageError::Broken(Broken::after_handshake(address, &error));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.ca());
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.authority());
         stream.write_all(request.as_bytes()).await.map_err(broken)?;
         // Without it an encrypted stream may keep the request to itself.
         stream.flush().await.map_err(broken)?;

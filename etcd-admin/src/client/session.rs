@@ -89,7 +89,7 @@ impl Session {
                 "is this a client URL of a member?",
             ))
         };
-        let endpoint = Endpoint::from_shared(format!("http://{}", address.ca())).map_err(odd)?;
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority())).map_err(odd)?;
         let endpoint = endpoint
             .http2_keep_alive_interval(settings.keepalive_time.max(PING_INTERVAL_MIN))
             .keep_alive_timeout(settings.keepalive_timeout)

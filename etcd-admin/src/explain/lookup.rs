@@ -79,7 +79,7 @@ mod tests {
     /// sources.
     #[test]
     fn every_finding_and_exit_status_is_explained() {
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnosis");
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor");
         let mut checks = BTreeSet::new();
         for entry in std::fs::read_dir(directory).unwrap() {
             let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();

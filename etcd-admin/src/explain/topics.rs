@@ -143,7 +143,7 @@ pub(super) const TOPICS: &[Topic] = &[
     error(
         "etcdserver: unhealthy cluster",
         "Members are not connected to each other for long enough for a change of members.",
-        "Wait some seconds and retry; etcd-admin member commands do so themselves.",
+        "Wait some seconds and retry; etcd-admin member add retries by itself.",
     ),
     error(
         "etcdserver: re-configuration failed due to not enough started members",
