@@ -78,8 +78,12 @@ fn answers_keep_their_shape() {
     let mut output = String::new();
     for args in commands {
         let ended = tool.run(&format!("-o json {args}"));
-        let response: Value = serde_json::from_str(&ended.out)
+        let mut response: Value = serde_json::from_str(&ended.out)
             .unwrap_or_else(|error| panic!("{args}: {error}: {}{}", ended.out, ended.complaint));
+        // A problem of the machine that runs the test, such as a full disk, is no part of the shape.
+        if let Some(problems) = response.get_mut("problems") {
+            *problems = Value::Array(Vec::new());
+        }
         let verb = args.split(&at).next().unwrap_or_default().trim();
         output += &format!("etcd-admin {verb}\n{}\n", shape(&response, 0));
     }
