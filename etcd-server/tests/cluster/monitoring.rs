@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 /// Shown where there are certificates.
 const WITH_TLS: &str = "etcd_tls_certificate_days_left";
+/// Begins the series that `etcd-admin snapshot save` writes for the node exporter, and their file.
+const OF_SNAPSHOTS: &str = "etcd_snapshot";
 /// Shown only when a message could not be sent.
 const AFTER_FAILURES: &[&str] = &["etcd_network_peer_sent_failures_total"];
 
@@ -24,6 +26,11 @@ async fn every_series_that_is_asked_for_exists() {
     }
     assert!(asked.len() > 20 && AFTER_FAILURES.iter().all(|name| asked.contains(*name)), "{asked:?}");
     assert!(asked.remove(WITH_TLS), "{asked:?}");
+    let written = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etcd-admin/src/snapshot/metrics.rs");
+    let written = std::fs::read_to_string(written).unwrap();
+    let (of_snapshots, asked): (BTreeSet<String>, BTreeSet<String>) =
+        asked.into_iter().partition(|name| name.starts_with(OF_SNAPSHOTS));
+    assert!(of_snapshots.len() > 1 && of_snapshots.iter().all(|name| written.contains(name)), "{of_snapshots:?}");
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
     put(&mut cluster.kv(0).await.unwrap(), "key", "value").await.unwrap();
     let begun = Instant::now();
