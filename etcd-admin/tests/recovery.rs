@@ -48,6 +48,12 @@ async fn serve(tool: &Tool, places: &[Place]) -> Vec<Server> {
     members
 }
 
+/// Gives the data to another user, as a daemon's user owns it where an operator is root. Others than
+/// root cannot.
+fn give_away(data_dir: &str) {
+    drop(Command::new("chown").args(["-R", "54321:54321", data_dir]).stderr(std::process::Stdio::null()).status());
+}
+
 #[test]
 fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let (runtime, tool) = (runtime(), Tool::new());
@@ -67,8 +73,7 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     // Two are gone with their data; the third is killed where it stands.
     cluster.members.truncate(1);
     cluster.members[0].kill();
-    // An operator is root, and the data belongs to the daemon's user. Others than root cannot give it away.
-    drop(Command::new("chown").args(["-R", "54321:54321", &survivor]).stderr(std::process::Stdio::null()).status());
+    give_away(&survivor);
     let found = tool.json(&format!("recover inspect {survivor} /nowhere"));
     assert_eq!(
         (found["survivors"][0]["name"].as_str(), found["lost"].as_array().unwrap().len()),

@@ -88,7 +88,7 @@ pub fn headers(path: &str) -> Vec<Field> {
         (":method", "POST"),
         (":scheme", "http"),
         (":path", path),
-        (":CA", "etcd"),
+        (":authority", "etcd"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
     ];
