@@ -155,17 +155,15 @@ impl ApplyTask {
     }
 
     fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), Fault> {
+        // The log is replayed from the last flush, so nothing is ever applied twice over the state it
+        // already changed.
+        let entries = &entries[entries.partition_point(|entry| entry.index <= self.applied)..];
         let Some(last) = entries.last() else { return Ok(()) };
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
         let mut results = BatchResults::default();
         let mut begun = Instant::now();
         for entry in entries {
-            // The log is replayed from the last flush, so nothing is ever applied twice over the
-            // state it already changed.
-            if entry.index <= self.applied {
-                continue;
-            }
             let applied = match entry.kind {
                 EntryKind::Normal => {
                     let stored_bytes = self.published.stored_bytes();
@@ -182,7 +180,7 @@ impl ApplyTask {
         store.write(batch)?;
         self.observer.batch_written(begun.elapsed());
         self.state.visible(sealed);
-        self.applied = self.applied.max(last.index);
+        self.applied = last.index;
         self.publish(last.index);
         self.tell(results);
         Ok(())
