@@ -1,9 +1,12 @@
 //! The environment of a member on its host: clock, ports, names, unit.
 
 use super::finding::Finding;
+use super::systemd::Properties;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::process::Command;
+
+const UNIT: &str = "etcd-server.service";
 
 /// Checks that the clock is synchronised.
 pub(super) fn clock() -> Finding {
@@ -70,22 +73,18 @@ pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
 
 /// Returns the last state of the unit in systemd. `None` where there is no systemd.
 pub(super) fn unit() -> Option<Finding> {
-    const UNIT: &str = "etcd-server.service";
-    let words = ["show", UNIT, "--property=LoadState,ActiveState,Result,ExecMainStatus,NRestarts"];
-    let out = Command::new("systemctl").args(words).output().ok().filter(|out| out.status.success())?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let of = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
-    if of("LoadState") != "loaded" {
+    let unit = Properties::of(UNIT, "LoadState,ActiveState,Result,ExecMainStatus,NRestarts")?;
+    if !unit.is_loaded() {
         return None;
     }
     let report = format!(
         "{}, last result {}, exit code {}, {} restarts",
-        of("ActiveState"),
-        of("Result"),
-        of("ExecMainStatus"),
-        of("NRestarts")
+        unit.get("ActiveState"),
+        unit.get("Result"),
+        unit.get("ExecMainStatus"),
+        unit.get("NRestarts")
     );
-    let remedy = match of("Result") {
+    let remedy = match unit.get("Result") {
         "success" => return Some(Finding::good("unit", UNIT, report)),
         "watchdog" => "the watchdog stopped it after 30 s: check disk and memory (journalctl -u etcd-server)",
         "oom-kill" => "the host ran out of memory: add memory, or find the process that uses it",
@@ -97,8 +96,7 @@ pub(super) fn unit() -> Option<Finding> {
 
 /// Returns the user that systemd runs the daemon as. `None` where there is no such unit.
 pub(super) fn user_of_unit() -> Option<String> {
-    let out =
-        Command::new("systemctl").args(["show", "etcd-server.service", "--property=User", "--value"]).output().ok()?;
-    let user = String::from_utf8_lossy(&out.stdout).trim().to_owned();
-    (out.status.success() && !user.is_empty()).then_some(user)
+    let unit = Properties::of(UNIT, "User")?;
+    let user = unit.get("User");
+    (!user.is_empty()).then(|| user.to_owned())
 }

@@ -16,6 +16,7 @@ mod ownership;
 mod packages;
 mod preflight;
 mod snapshots;
+mod systemd;
 
 pub(crate) use args::{BenchCommand, DoctorCommand, PreflightArgs};
 pub(crate) use cluster::problems;

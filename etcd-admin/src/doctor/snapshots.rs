@@ -1,21 +1,15 @@
 //! The timer and the last run of scheduled snapshots, as systemd reports them.
 
 use super::finding::Finding;
+use super::systemd::Properties;
 use certs::Severity;
-use std::process::Command;
 
 const TIMER: &str = "etcd-snapshot.timer";
 const SERVICE: &str = "etcd-snapshot.service";
 
 /// Checks the scheduled snapshots of this host. `None` where systemd or the units are missing.
 pub(super) fn snapshots() -> Option<Finding> {
-    let show = |unit: &str| {
-        let out = Command::new("systemctl")
-            .args(["show", unit, "--property=LoadState,ActiveState,Result,NRestarts"])
-            .output()
-            .ok()?;
-        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
-    };
+    let show = |unit| Properties::of(unit, "LoadState,ActiveState,Result,NRestarts");
     finding(&show(TIMER)?, &show(SERVICE)?)
 }
 
@@ -25,24 +19,18 @@ pub(crate) fn failed_snapshots() -> Option<Finding> {
     snapshots().filter(|finding| finding.severity == Severity::Bad)
 }
 
-fn finding(timer: &str, service: &str) -> Option<Finding> {
-    let of = |shown: &str, key: &str| {
-        let value = shown.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        value.unwrap_or_default().to_owned()
-    };
-    if of(timer, "LoadState") != "loaded" || of(service, "LoadState") != "loaded" {
+fn finding(timer: &Properties, service: &Properties) -> Option<Finding> {
+    if !timer.is_loaded() || !service.is_loaded() {
         return None;
     }
-    let is_repeated = of(service, "ActiveState") == "activating";
-    let result = match of(service, "Result").as_str() {
+    let is_repeated = service.get("ActiveState") == "activating";
+    let result = match service.get("Result") {
         // The result of a repetition that still runs; the run before it failed.
-        "success" if is_repeated && !matches!(of(service, "NRestarts").as_str(), "" | "0") => {
-            "running again".to_owned()
-        }
-        result => result.to_owned(),
+        "success" if is_repeated && !matches!(service.get("NRestarts"), "" | "0") => "running again",
+        result => result,
     };
-    Some(match of(timer, "ActiveState").as_str() {
-        _ if !matches!(result.as_str(), "" | "success") => Finding::bad(
+    Some(match timer.get("ActiveState") {
+        _ if !matches!(result, "" | "success") => Finding::bad(
             "snapshot",
             SERVICE,
             format!(
@@ -100,7 +88,7 @@ mod tests {
             ),
             (shown("not-found", "inactive", "success"), good, None),
         ] {
-            let found = finding(&timer, &service);
+            let found = finding(&Properties(timer.clone()), &Properties(service.clone()));
             let matches = match (&found, expected) {
                 (Some(found), Some((severity, text))) => found.severity == severity && found.text.contains(text),
                 (found, expected) => found.is_none() && expected.is_none(),
