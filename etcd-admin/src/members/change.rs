@@ -2,7 +2,7 @@
 
 use super::args::{AddArgs, PromoteArgs, RebuildArgs, RemoveArgs, ReplaceArgs, WaitArgs};
 use super::journal::{Begun, Journal};
-use super::leader::{most_up_to_date, transfer};
+use super::leader::{successor, transfer};
 use super::learner::promote_learner;
 use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
@@ -232,7 +232,7 @@ pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> R
 /// Hands leadership over if need be, and takes a member out.
 async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
     if let Some(leader) = view.leader().filter(|leader| leader.member.id == gone.member.id) {
-        let next = most_up_to_date(view, leader)?;
+        let next = successor(view)?;
         if changes.step(format!("hand leadership from {} to {}", leader.name(), next.name())) {
             transfer(client, leader, next).await?;
         }

@@ -45,7 +45,7 @@ pub(super) async fn transfer_leadership(
     let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "the cluster has no leader"))?;
     let target = match to {
         Some(arg) => view.expect(arg)?,
-        None => most_up_to_date(&view, leader)?,
+        None => successor(&view)?,
     };
     if target.member.is_learner || !target.proven {
         let why = if target.member.is_learner {
@@ -68,12 +68,10 @@ pub(super) async fn transfer_leadership(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The follower that has applied most.
-pub(super) fn most_up_to_date<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, CliError> {
-    let others = view.voters().filter(|seen| seen.member.id != leader.member.id && seen.proven);
-    others
-        .max_by_key(|seen| seen.applied())
-        .ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
+/// Returns the voter that takes over if none is named.
+pub(super) fn successor(view: &ClusterView) -> Result<&Seen, CliError> {
+    let follower = view.most_up_to_date_follower();
+    follower.ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
 }
 
 /// Asks the leader itself, and waits until the other one leads.

@@ -177,6 +177,13 @@ impl ClusterView {
         self.members.iter().filter(|seen| !seen.member.is_learner)
     }
 
+    /// Returns the follower that has applied most, of those that prove that they follow the leader.
+    pub(crate) fn most_up_to_date_follower(&self) -> Option<&Seen> {
+        let leader = self.leader().map(|seen| seen.member.id);
+        let followers = self.voters().filter(|seen| seen.proven && Some(seen.member.id) != leader);
+        followers.max_by_key(|seen| seen.applied())
+    }
+
     /// Returns the leader by the report of the member with the highest term. A member that is cut
     /// off has given its leader up.
     pub(crate) fn leader(&self) -> Option<&Seen> {

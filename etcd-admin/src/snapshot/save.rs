@@ -146,7 +146,7 @@ fn source<'a>(view: &'a ClusterView, args: &SaveArgs) -> Result<&'a Seen, CliErr
         return view.expect(arg);
     }
     if !args.schedule.scheduled || view.is_led() {
-        return freshest(view);
+        return usual_source(view);
     }
     // Without a leader, what the member with the longest log has applied is the best that there is.
     let responses = view.voters().filter(|seen| seen.status.is_ok());
@@ -246,11 +246,9 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The follower that has applied most; the leader where there is no other.
-fn freshest(view: &ClusterView) -> Result<&Seen, CliError> {
-    let leader = view.leader().map(|seen| seen.member.id);
-    let followers = view.voters().filter(|seen| seen.proven && Some(seen.member.id) != leader);
-    let chosen = followers.max_by_key(|seen| seen.applied()).or_else(|| view.leader());
+/// Returns the most up-to-date follower; the leader where there is none.
+fn usual_source(view: &ClusterView) -> Result<&Seen, CliError> {
+    let chosen = view.most_up_to_date_follower().or_else(|| view.leader());
     chosen.ok_or_else(|| CliError::refused("no member follows a leader: choose a member with --from"))
 }
 
