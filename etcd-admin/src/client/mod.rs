@@ -234,6 +234,17 @@ impl Client {
         self.next.set((self.next.get() + 1) % self.addresses.len().max(1));
     }
 
+    /// Returns a session for a stream. If the stream `was_open` before, endpoints are tried one after
+    /// the other until one responds.
+    pub(crate) async fn session_of_stream(&self, was_open: bool) -> Result<Session, CallError> {
+        loop {
+            match self.session().await {
+                Err(_) if was_open => self.leave_and_pause().await,
+                session => return session,
+            }
+        }
+    }
+
     /// Gives the present connection up, and pauses before the next one.
     pub(crate) async fn leave_and_pause(&self) {
         self.leave();

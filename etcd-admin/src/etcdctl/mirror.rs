@@ -127,14 +127,7 @@ async fn follow(
     let (key, range_end) = range(naming);
     let mut was_open = false;
     loop {
-        let session = match ctl.client.session().await {
-            Ok(session) => session,
-            Err(_) if was_open => {
-                ctl.client.leave_and_pause().await;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let session = ctl.client.session_of_stream(was_open).await?;
         let create = WatchCreateRequest {
             key: key.clone(),
             range_end: range_end.clone(),

@@ -120,14 +120,7 @@ fn send(requests: &Requests, union: RequestUnion) {
 async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -> Result<(), CtlError> {
     let mut was_open = false;
     loop {
-        let session = match ctl.client.session().await {
-            Ok(session) => session,
-            Err(_) if was_open => {
-                ctl.client.leave_and_pause().await;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let session = ctl.client.session_of_stream(was_open).await?;
         // The stream lasts as long as its requests' sender.
         let (_requests, mut responses) = open(&session, RequestUnion::CreateRequest(request.clone()));
         while let Some(response) = responses.recv().await {
