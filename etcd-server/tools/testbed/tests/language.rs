@@ -206,7 +206,10 @@ fn literals(text: &str) -> String {
         match (quoted, letter) {
             (_, '\n') => out.push('\n'),
             (true, '\\') => drop(letters.next().filter(|next| *next == '\n').map(|_| out.push('\n'))),
-            (true, '{') => out.extend(letters.by_ref().take_while(|end| *end != '}').map(|_| ' ')),
+            // A placeholder is code; its lines are counted.
+            (true, '{') => out.extend(
+                letters.by_ref().take_while(|end| *end != '}').map(|inner| if inner == '\n' { '\n' } else { ' ' }),
+            ),
             (_, '"') if before != '\'' => {
                 quoted = !quoted;
                 out.push('|');
@@ -286,6 +289,8 @@ fn finds_avoided_words_in_prose_alone() {
         assert_eq!(found(good), [] as [usize; 0], "{good:?} is refused");
     }
     assert_eq!(found("one\ntwo\na folder"), [3], "the line is reported");
+    let rust = "// a folder\nlet folder = text(\"no such \\\n  folder {folder}\");\n\n#[cfg(test)]\nmod tests { \"a folder\" }\n";
+    assert_eq!(find(rust, Form::Strings, &avoided), [(3, "folder".to_owned())], "in string literals alone");
     assert_eq!(find("key: `a folder`", Form::Plain, &avoided), [(1, "folder".to_owned())], "plain text has no code");
 }
 
