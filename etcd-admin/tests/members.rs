@@ -1,6 +1,7 @@
 //! Three members of our own server on certificates of the tool's making.
 
 use crate::tool::Tool;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,26 +55,26 @@ impl Member {
     /// The member of that directory, which has its configuration.
     pub(crate) fn with_config(server: &Path, tool: &Tool, name: &str, client_port: u16) -> Self {
         let log = tool.path(&format!("{name}.log"));
-        let output = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let output = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(server);
         command.arg("--config-file").arg(tool.path(name).join("etcd.yaml"));
-        command
-            .current_dir(tool.home())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output);
-        Self { child: command.spawn().unwrap(), client_port, log }
+        Self::spawn(command, tool, log, output, client_port)
     }
 
     /// The member of that configuration file.
     pub(crate) fn with_config_at(server: &Path, tool: &Tool, config: &Path, name: &str) -> Self {
         let log = tool.path(&format!("{name}.log"));
-        let output = std::fs::File::create(&log).unwrap();
+        let output = File::create(&log).unwrap();
         let mut command = Command::new(server);
-        command.arg("--config-file").arg(config).current_dir(tool.home()).env_clear();
+        command.arg("--config-file").arg(config);
+        Self::spawn(command, tool, log, output, 0)
+    }
+
+    /// Runs the command in the tool's directory, with `output` as its log.
+    fn spawn(mut command: Command, tool: &Tool, log: PathBuf, output: File, client_port: u16) -> Self {
+        command.current_dir(tool.home()).env_clear();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        Self { child: command.spawn().unwrap(), client_port: 0, log }
+        Self { child: command.spawn().unwrap(), client_port, log }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -105,7 +106,7 @@ pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
             (format!("https://127.0.0.1:{}", ports[number]), format!("https://127.0.0.1:{client_port}"));
         let file = |file: &str| format!("{name}/current/{file}");
         let log = tool.path(&format!("{name}.log"));
-        let output = std::fs::File::create(&log).unwrap();
+        let output = File::create(&log).unwrap();
         let mut command = Command::new(server);
         command.args(["--name", name, "--data-dir", &format!("{name}.etcd"), "--initial-cluster", &initial.join(",")]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -119,13 +120,7 @@ pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
                 command.args([flag, &file(list)]);
             }
         }
-        command
-            .current_dir(tool.home())
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output);
-        Member { child: command.spawn().unwrap(), client_port, log }
+        Member::spawn(command, tool, log, output, client_port)
     })
 }
 

@@ -54,6 +54,15 @@ fn give_away(data_dir: &str) {
     drop(Command::new("chown").args(["-R", "54321:54321", data_dir]).stderr(std::process::Stdio::null()).status());
 }
 
+/// Copies the data as an interrupted `recover apply` has copied it.
+fn lay_out_donor(tool: &Tool, data_dir: &str) {
+    let donor = tool.path("donor");
+    let copied = Command::new("cp").args(["-a", "--no-preserve=ownership", data_dir]).arg(&donor).status().unwrap();
+    assert!(copied.success());
+    std::fs::create_dir(tool.path("new/.recovery")).unwrap();
+    std::fs::rename(donor, tool.path("new/.recovery/donor")).unwrap();
+}
+
 #[test]
 fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let (runtime, tool) = (runtime(), Tool::new());
@@ -111,15 +120,7 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
         }
         std::fs::rename(&aside, &survivor).unwrap();
         if journal.contains("[\"copied\"]") {
-            let copied = Command::new("cp")
-                .args(["-a", "--no-preserve=ownership"])
-                .arg(&survivor)
-                .arg(tool.path("donor"))
-                .status()
-                .unwrap();
-            assert!(copied.success());
-            std::fs::create_dir(tool.path("new/.recovery")).unwrap();
-            std::fs::rename(tool.path("donor"), tool.path("new/.recovery/donor")).unwrap();
+            lay_out_donor(&tool, &survivor);
         }
         assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], true, "{journal}");
     }

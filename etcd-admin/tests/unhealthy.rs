@@ -318,26 +318,20 @@ impl Drop for RealEtcd {
     }
 }
 
+/// The command of a single member called `default`, of ours or of etcd.
+fn single_member(program: &Path, data: &Path, client_url: &str, peer_url: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--data-dir").arg(data);
+    command.args(["--listen-client-urls", client_url, "--advertise-client-urls", client_url]);
+    command.args(["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]);
+    command.args(["--initial-cluster", &format!("default={peer_url}")]);
+    command
+}
+
 fn real_etcd(binaries: &Path, tool: &Tool, data: &Path) -> RealEtcd {
     let [port, peer]: [u16; 2] = testbed::free_ports().unwrap();
     let (url, peer) = (format!("https://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
-    let mut command = Command::new(binaries.join("etcd"));
-    command.args([
-        "--data-dir",
-        &data.display().to_string(),
-        "--listen-client-urls",
-        &url,
-        "--advertise-client-urls",
-        &url,
-    ]);
-    command.args([
-        "--listen-peer-urls",
-        &peer,
-        "--initial-advertise-peer-urls",
-        &peer,
-        "--initial-cluster",
-        &format!("default={peer}"),
-    ]);
+    let mut command = single_member(&binaries.join("etcd"), data, &url, &peer);
     command.args(["--cert-file", "m1/current/server.crt", "--key-file", "m1/current/server.key", "--client-cert-auth"]);
     command
         .args(["--trusted-ca-file", "pki/client/bundle.crt", "--log-outputs", "/dev/null"])
@@ -654,24 +648,8 @@ fn foreign() -> Option<Foreign> {
     let data = tool.path("data");
     let [client, peer]: [u16; 2] = testbed::free_ports().unwrap();
     let run = |user: Option<u32>, log: &str| {
-        let mut command = Command::new(&daemon);
         let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-        command.args([
-            "--data-dir",
-            &data.display().to_string(),
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ]);
-        command.args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-            "--initial-cluster",
-            &format!("default={peer}"),
-        ]);
+        let mut command = single_member(&daemon, &data, &client, &peer);
         let output = std::fs::File::create(tool.path(log)).unwrap();
         command.env_clear().stdout(output.try_clone().unwrap()).stderr(output);
         if let Some(user) = user {

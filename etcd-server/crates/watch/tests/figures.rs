@@ -13,14 +13,7 @@ fn put(key: &str, value: &str) -> Change {
 }
 
 fn hub() -> WatcherHub {
-    let settings = Settings {
-        stream_bytes_max: 1000,
-        total_bytes_max: 3000,
-        response_bytes_max: 200,
-        retries_at_once: 64,
-        fragment_bytes: 200,
-    };
-    let mut hub = WatcherHub::new(settings, 1, -1);
+    let mut hub = WatcherHub::new(crate::script::SMALL, 1, -1);
     hub.open_stream(ONE, Duration::from_secs(600), MonotonicTime(0));
     hub
 }

@@ -101,16 +101,18 @@ fn create_request(words: &[&str]) -> WatchCreateRequest {
     request
 }
 
+/// Bounds that a few events reach.
+pub(crate) const SMALL: Settings = Settings {
+    stream_bytes_max: 1000,
+    total_bytes_max: 3000,
+    response_bytes_max: 200,
+    retries_at_once: 64,
+    fragment_bytes: 200,
+};
+
 impl Stage {
     fn new() -> Self {
-        let settings = Settings {
-            stream_bytes_max: 1000,
-            total_bytes_max: 3000,
-            response_bytes_max: 200,
-            retries_at_once: 64,
-            fragment_bytes: 200,
-        };
-        let mut hub = WatcherHub::new(settings, 1, -1);
+        let mut hub = WatcherHub::new(SMALL, 1, -1);
         for stream in [1, 2] {
             hub.open_stream(StreamId(stream), Duration::from_secs(600), MonotonicTime(0));
         }
