@@ -11,6 +11,7 @@
 mod daemon;
 
 use crate::daemon::{Client, PROGRAM, SOON, start};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use proto::etcdserverpb::RangeRequest;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,14 +55,12 @@ fn move_aside(path: &Path) {
     fs::rename(path, aside).unwrap();
 }
 
-/// Puts an equal copy in the place of `path`, as a restore or an editor does.
+/// Puts an equal copy in the place of `path`, as a restore or an editor does. The two are exchanged
+/// in one step, as the member may look between two.
 fn replace(path: &Path) {
     let new = path.with_extension("copy");
     assert!(Command::new("cp").args(["-a", "--sparse=always"]).args([path, &new]).status().unwrap().success());
-    if path.is_dir() {
-        fs::rename(path, path.with_extension("aside")).unwrap();
-    }
-    fs::rename(&new, path).unwrap();
+    renameat2(AT_FDCWD, &new, AT_FDCWD, path, RenameFlags::RENAME_EXCHANGE).unwrap();
 }
 
 const CASES: &[Case] = &[
