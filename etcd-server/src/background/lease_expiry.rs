@@ -1,6 +1,5 @@
 //! Revoking leases that have run out, while this member leads.
 
-use proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,16 +33,10 @@ pub(crate) async fn run(replica: Arc<Replica>, metrics: Arc<Metrics>) {
 /// Proposes all at once, so that they share appends, and waits for them, so that the next check
 /// sees the remaining ones.
 async fn revoke(replica: &Replica, leases: Vec<LeaseId>, metrics: &Metrics) {
-    let revokes = leases.into_iter().map(|lease| {
-        let request = InternalRaftRequest {
-            lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }),
-            ..InternalRaftRequest::default()
-        };
-        async move {
-            metrics.lease.expired.inc();
-            if let Err(error) = replica.propose_as_leader(request).await {
-                tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
-            }
+    let revokes = leases.into_iter().map(|lease| async move {
+        metrics.lease.expired.inc();
+        if let Err(error) = replica.propose_as_leader(pipeline::revoke_lease(lease)).await {
+            tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
         }
     });
     futures::future::join_all(revokes).await;
@@ -51,18 +44,7 @@ async fn revoke(replica: &Replica, leases: Vec<LeaseId>, metrics: &Metrics) {
 
 async fn checkpoint(replica: &Replica) {
     let due = replica.published().expiry().lock().due_checkpoints(replica.clock().now());
-    if due.items.is_empty() {
-        return;
-    }
-    let checkpoints = due
-        .items
-        .iter()
-        .map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds })
-        .collect();
-    let request = InternalRaftRequest {
-        lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
-        ..InternalRaftRequest::default()
-    };
+    let Some(request) = pipeline::checkpoint_leases(&due.items) else { return };
     if let Err(error) = replica.propose_as_leader(request).await {
         tracing::warn!(%error, "failed to checkpoint leases");
     }

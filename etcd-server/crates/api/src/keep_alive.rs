@@ -7,13 +7,10 @@
 use crate::Server;
 use auth::{Access, Identity};
 use futures::FutureExt as _;
-use lease::Renewal;
 use otlp::{CallSpan, ChildSpan};
 use peer::lease_batch::LEASES_MAX;
-use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
-    ResponseHeader,
-};
+use pipeline::{KeepAliveRound, Renewed};
+use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader};
 use std::time::Duration;
 use telemetry::metrics::StreamApi;
 use tokio::sync::mpsc;
@@ -22,13 +19,6 @@ use types::LeaseId;
 
 /// Time between two attempts to renew a lease that has run out and whose revoke is not applied yet.
 const EXPIRED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The outcome of a renewal here, before leadership is proved.
-#[derive(Clone, Copy)]
-struct Renewed {
-    ttl_seconds: i64,
-    reset_checkpoint: bool,
-}
 
 /// A request that has not been answered.
 #[derive(Debug)]
@@ -55,10 +45,6 @@ impl Server {
     /// Renews leases here, or at the leader, and returns their times to live in the same order;
     /// zero for a lease that does not exist, `None` for one to be renewed again: its revoke is
     /// under way, or leadership moves.
-    ///
-    /// A later leader does not know of a renewal here and lets the lease run out earlier, and every
-    /// leader passes a barrier: only a member that has led in one term from the renewal until
-    /// behind the barrier may promise that the lease lives.
     pub async fn renew_round(&self, ids: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
         let Some(term) = self.leading_term() else {
             return match self.renew_at_leader(ids).await {
@@ -68,60 +54,23 @@ impl Server {
                 Err(status) => Err(status),
             };
         };
-        let first = self.renew_here(ids);
-        let needs_barrier = first.iter().any(|renewal| matches!(renewal, Renewal::Renewed { .. } | Renewal::NotFound));
-        if needs_barrier {
-            // Proposals of an earlier leader are applied then: checkpoints, and the ends of leases.
+        let now = self.replica.clock().now();
+        let mut round = KeepAliveRound::begin(term, &mut self.published().expiry().lock(), ids, now);
+        if round.needs_barrier() {
             self.barrier().await?;
         }
-        let renewed: Vec<Option<Renewed>> = first.iter().copied().map(renewed).collect();
-        let unknown: Vec<LeaseId> =
-            ids.iter().zip(&first).filter(|(_, renewal)| **renewal == Renewal::NotFound).map(|(id, _)| *id).collect();
-        // A lease may have been granted and not applied here yet; the barrier has changed that.
-        let mut second = self.renew_here(&unknown).into_iter();
-        let recorded: Vec<Option<bool>> = {
-            let expiry = self.published().expiry().lock();
-            ids.iter().map(|id| expiry.is_checkpointed(*id)).collect()
-        };
-        let stale = |(renewed, recorded): (&Option<Renewed>, &Option<bool>)| {
-            renewed.is_some_and(|renewed| renewed.reset_checkpoint || *recorded == Some(true))
-        };
-        let checkpointed: Vec<LeaseId> = ids
-            .iter()
-            .zip(renewed.iter().zip(&recorded))
-            .filter(|(_, state)| stale(*state))
-            .map(|(id, _)| *id)
-            .collect();
+        let checkpointed = round.behind_barrier(&self.published().expiry().lock());
         if !checkpointed.is_empty() {
-            self.forget_checkpoints(&checkpointed).await?;
+            let request = pipeline::reset_checkpoints(&checkpointed);
+            self.propose(request, &self.replica.own_identity()).await?;
         }
-        let still_leads = self.leading_term() == Some(term);
-        let mut lived = 0;
-        let ttls = first.iter().zip(renewed.iter().zip(&recorded)).map(|(first, (renewed, recorded))| match renewed {
-            Some(renewed) => {
-                lived += 1;
-                (still_leads && recorded.is_some()).then_some(renewed.ttl_seconds)
-            }
-            None if *first == Renewal::NotFound => (second.next() == Some(Renewal::NotFound)).then_some(0),
-            None => None,
-        });
-        let ttls = ttls.collect();
-        self.observer.metrics().lease.renewed.inc_by(lived);
-        Ok(ttls)
-    }
-
-    fn renew_here(&self, ids: &[LeaseId]) -> Vec<Renewal> {
-        let now = self.replica.clock().now();
-        let mut expiry = self.published().expiry().lock();
-        ids.iter().map(|id| expiry.renew(*id, now)).collect()
-    }
-
-    /// A renewed lease must not fall back to an old checkpoint when another member leads.
-    async fn forget_checkpoints(&self, ids: &[LeaseId]) -> Result<(), Status> {
-        let checkpoints = ids.iter().map(|id| LeaseCheckpoint { id: id.0, remaining_ttl: 0 }).collect();
-        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
-        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-        self.propose(request, &self.replica.own_identity()).await.map(drop)
+        self.observer.metrics().lease.renewed.inc_by(round.renewed() as u64);
+        let ttl = |renewed| match renewed {
+            Renewed::Lives { ttl_seconds } => Some(ttl_seconds),
+            Renewed::NotFound => Some(0),
+            Renewed::Again => None,
+        };
+        Ok(round.finish(self.leading_term()).into_iter().map(ttl).collect())
     }
 
     /// Serves a stream of keep-alives until the client has no more.
@@ -221,12 +170,5 @@ impl Server {
             }
         }
         Ok(())
-    }
-}
-
-fn renewed(renewal: Renewal) -> Option<Renewed> {
-    match renewal {
-        Renewal::Renewed { ttl_seconds, reset_checkpoint } => Some(Renewed { ttl_seconds, reset_checkpoint }),
-        Renewal::NotFound | Renewal::Expired | Renewal::NotLeading => None,
     }
 }

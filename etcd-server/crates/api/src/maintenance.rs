@@ -47,8 +47,7 @@ impl Server {
 
     /// Raises an alarm for a member; 0 stands for the cluster.
     pub async fn raise_alarm(&self, kind: AlarmType, member: types::MemberId) {
-        let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: member.0, alarm: kind.into() };
-        let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
+        let request = pipeline::raise_alarm(kind, member.0);
         if let Err(status) = self.propose(request, &self.replica.own_identity()).await {
             tracing::warn!(error = status.message(), "failed to raise alarm");
         }

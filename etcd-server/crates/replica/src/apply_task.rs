@@ -1,5 +1,5 @@
-//! The apply thread: the only one that changes the state. Entries come in order, go into one batch,
-//! and become visible together.
+//! The apply thread: the only one that changes the state. It feeds the apply pipeline with committed
+//! entries, writes each batch to the store, and carries out the actions that follow.
 
 use crate::RequestError;
 use crate::clock::Clock;
@@ -8,14 +8,15 @@ use crate::member_lines::Whose;
 use crate::messages::{ApplyCommand, CompactorCommand, Input, LogCommand};
 use crate::observer::{AppliedRequest, Observer};
 use crate::outbound::Outbound;
-use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
+use crate::pending_proposals::{PendingProposals, ReadIndexWaiter};
 use crate::published::{Published, Stored};
 use crate::start::OnTokens;
 use crate::state_dir;
 use crate::watches::WatchQueue;
-use apply::{Applied, Effect, MembershipChange, State};
-use consensus::{ConfChangeKind, Entry, EntryKind, HardState, SnapshotMark};
+use apply::{Applied, MembershipChange, State};
+use consensus::{ConfChangeKind, Entry, HardState, SnapshotMark};
 use lease::{Change, ExpirySettings};
+use pipeline::{ApplyAction, ApplyPipeline, EntryHooks, NodeInput};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,10 +24,10 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 use storage::Store;
 use tokio::sync::mpsc;
-use types::{Event, Fault, MemberId};
+use types::{Fault, MemberId};
 
-/// Entries that share a batch; more would delay the answers of the first.
-const ENTRIES_PER_BATCH: usize = 512;
+/// Entries that share a batch.
+pub(crate) const ENTRIES_PER_BATCH: usize = 512;
 
 /// A notification from apply to the rest of the member, beside responses.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub(crate) struct ApplyTask {
     pub(crate) leases: ExpirySettings,
     pub(crate) log: Sender<LogCommand>,
     pub(crate) outbound: Arc<dyn Outbound>,
-    pub(crate) state: State,
+    pub(crate) pipeline: ApplyPipeline<ReadIndexWaiter>,
     pub(crate) store: Arc<Store>,
     pub(crate) commands: Receiver<ApplyCommand>,
     pub(crate) node: Sender<Input>,
@@ -58,36 +59,47 @@ pub(crate) struct ApplyTask {
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) lease_extension: Duration,
-    pub(crate) max_learners: usize,
     pub(crate) on_tokens: OnTokens,
-    pub(crate) applied: u64,
-    pub(crate) pending_notifies: Vec<(u64, Vec<ReadIndexWaiter>)>,
 }
 
-/// The results of a batch, reported once it is readable.
-#[derive(Default)]
-struct BatchResults {
-    replies: Vec<(u64, Reply)>,
-    events: Vec<Event>,
-    effects: Vec<Effect>,
-    conf_changes: Vec<(ConfChangeKind, u64)>,
+/// Measures each entry, and notes the live hashes that members compare.
+struct Measured<'a> {
+    published: &'a Published,
+    observer: &'a dyn Observer,
+    begun: Instant,
+}
+
+impl EntryHooks for Measured<'_> {
+    fn stored_bytes(&mut self, _index: u64) -> u64 {
+        self.published.stored_bytes()
+    }
+
+    fn executed(&mut self, entry: &Entry, applied: &Applied, _change: MembershipChange, state: &State) {
+        self.published.mark_live_hash(entry.index, state.keys.live_hash());
+        let now = Instant::now();
+        if let Some(kind) = applied.kind {
+            let outcome = applied.outcome.as_ref().map(|ordered| &ordered.response);
+            let (data, operations, took) = (&entry.data, applied.operations, now - self.begun);
+            self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, outcome, took });
+        }
+        self.begun = now;
+    }
 }
 
 impl ApplyTask {
     /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<State, Fault> {
         while let Ok(first) = self.commands.recv() {
-            let mut entries = Vec::new();
             let mut stop = false;
             let mut next = Some(first);
             while let Some(command) = next.take() {
                 match command {
-                    ApplyCommand::Entries(more) => entries.extend(more),
-                    ApplyCommand::Notify { index, waiting } => self.pending_notifies.push((index, waiting)),
+                    ApplyCommand::Entries(entries) => self.pipeline.take(entries),
+                    ApplyCommand::Notify { index, waiting } => self.pipeline.wait(index, waiting),
                     ApplyCommand::Install { number, mark, prepared, hard_state, taken } => {
                         // Entries before it are of a log that does not count any more, but may have
                         // been acknowledged: in order.
-                        self.apply_all(&std::mem::take(&mut entries))?;
+                        self.apply_all()?;
                         self.install(number, &mark, *prepared, hard_state)?;
                         taken.send(true).ok();
                     }
@@ -95,21 +107,24 @@ impl ApplyTask {
                     ApplyCommand::Leadership(leads) => self.leadership(leads),
                     ApplyCommand::Stop => stop = true,
                 }
-                if entries.len() < ENTRIES_PER_BATCH && !stop {
+                if !self.pipeline.is_full() && !stop {
                     next = self.commands.try_recv().ok();
                 }
             }
-            self.apply_all(&entries)?;
-            self.notify();
+            self.apply_all()?;
+            self.pipeline.due_reads().for_each(|read| drop(read.send(Ok(()))));
             if stop {
                 break;
             }
         }
-        Ok(self.state)
+        Ok(self.pipeline.into_state())
     }
 
-    fn apply_all(&mut self, entries: &[Entry]) -> Result<(), Fault> {
-        entries.chunks(ENTRIES_PER_BATCH).try_for_each(|batch| self.apply_batch(batch))
+    fn apply_all(&mut self) -> Result<(), Fault> {
+        while let Some(entries) = self.pipeline.next_batch() {
+            self.apply_batch(&entries)?;
+        }
+        Ok(())
     }
 
     /// Puts the state of another member in the place of the present one: on disk first, then for
@@ -122,7 +137,7 @@ impl ApplyTask {
         hard_state: Option<HardState>,
     ) -> Result<(), Fault> {
         tracing::info!(
-            current_applied_index = self.applied,
+            current_applied_index = self.pipeline.applied().0,
             incoming_leader_snapshot_index = mark.index,
             incoming_leader_snapshot_term = mark.term,
             "applying snapshot"
@@ -130,19 +145,19 @@ impl ApplyTask {
         let members = self.published.members.load_full();
         let store = Arc::new(prepared.store);
         let mut batch = store.batch();
-        self.state = State::load(&*store, self.settings, &mut batch)?;
+        let state = State::load(&*store, self.settings, &mut batch)?;
         store.write(batch)?;
         let doing = || format!("make {} the state of this member", store.path().display());
         state_dir::switch(&self.dir, store.path()).map_err(|error| Fault::io(doing(), error))?;
         self.store = store;
-        self.applied = mark.index;
-        let stored = Stored::read(&self.store)?;
-        self.published.replace(&self.store, &self.state, mark.index, &stored, self.leases);
+        self.pipeline.replace(state, (mark.index, mark.term));
+        let (stored, state) = (Stored::read(&self.store)?, self.pipeline.state());
+        self.published.replace(&self.store, state, mark.index, &stored, self.leases);
         let point = self.published.read_point();
         self.watches.push_replaced(point.current, point.compacted);
-        self.outbound.follow(&self.state.members);
+        self.outbound.follow(&state.members);
         drop(self.log.send(LogCommand::Install { number, index: mark.index, term: mark.term, hard_state }));
-        self.whose.log_changes(&members, &self.state.members);
+        self.whose.log_changes(&members, &state.members);
         tracing::info!(snapshot_index = mark.index, revision = point.current, "installed the state of another member");
         tracing::info!(
             current_snapshot_index = mark.index,
@@ -155,78 +170,62 @@ impl ApplyTask {
     }
 
     fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), Fault> {
-        // The log is replayed from the last flush, so nothing is ever applied twice over the state it
-        // already changed.
-        let entries = &entries[entries.partition_point(|entry| entry.index <= self.applied)..];
-        let Some(last) = entries.last() else { return Ok(()) };
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
-        let mut results = BatchResults::default();
-        let mut begun = Instant::now();
-        for entry in entries {
-            let applied = match entry.kind {
-                EntryKind::Normal => {
-                    let stored_bytes = self.published.stored_bytes();
-                    self.state.apply(&*store, &mut batch, entry.index, &entry.data, stored_bytes)?
-                }
-                EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut results)?,
-            };
-            self.published.mark_live_hash(entry.index, self.state.keys.live_hash());
-            begun = self.observe(entry, &applied, begun);
-            results.take(applied);
-        }
-        let sealed = self.state.settle(&*store, &mut batch, last.index, last.term)?;
+        let mut hooks = Measured { published: &self.published, observer: &*self.observer, begun: Instant::now() };
+        let results = self.pipeline.execute(&*store, &mut batch, entries, &mut hooks)?;
         let begun = Instant::now();
         store.write(batch)?;
         self.observer.batch_written(begun.elapsed());
-        self.state.visible(sealed);
-        self.applied = last.index;
-        self.publish(last.index);
-        self.tell(results);
+        for action in self.pipeline.written(results) {
+            self.carry_out(action);
+        }
         Ok(())
     }
 
-    /// Reports the duration of applying since `begun`, and returns the moment until which it was
-    /// measured.
-    fn observe(&self, entry: &Entry, applied: &Applied, begun: Instant) -> Instant {
-        let now = Instant::now();
-        if let Some(kind) = applied.kind {
-            let outcome = applied.outcome.as_ref().map(|ordered| &ordered.response);
-            let (data, operations, took) = (&entry.data, applied.operations, now - begun);
-            self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, outcome, took });
+    fn carry_out(&mut self, action: ApplyAction) {
+        match action {
+            ApplyAction::Publish { index, lease_changes } => self.publish(index, lease_changes),
+            ApplyAction::Events(events) => self.watches.push_events(events),
+            ApplyAction::Tokens(effect) => (self.on_tokens)(&effect, self.clock.now()),
+            ApplyAction::Compacted(revision) => {
+                self.watches.push_compacted(revision);
+                drop(self.removal.send(CompactorCommand::Compacted(revision)));
+            }
+            ApplyAction::RaiseNoSpace => drop(self.apply_events.send(ApplyEvent::NoSpace)),
+            ApplyAction::ConfChanged { kind, member } => {
+                tracing::info!(
+                    local_member_id = %self.member_id,
+                    raft_conf_change = kind_name(kind),
+                    raft_conf_change_node_id = %MemberId(member),
+                    "applied a configuration change through raft"
+                );
+                drop(self.node.send(Input::Other(NodeInput::ConfChanged { kind, member })));
+            }
+            ApplyAction::Applied(index) => drop(self.node.send(Input::Other(NodeInput::Applied(index)))),
+            ApplyAction::Respond(responses) => {
+                let replies = responses.into_iter().map(|(id, outcome)| (id, outcome.map_err(RequestError::State)));
+                self.pending_proposals.response(replies.collect());
+            }
+            ApplyAction::Removed => {
+                self.published.left.store(true, Ordering::Release);
+                self.pending_proposals.stop();
+                drop(self.apply_events.send(ApplyEvent::Removed));
+            }
         }
-        now
     }
 
-    fn apply_conf_change(
-        &mut self,
-        entry: &Entry,
-        batch: &mut dyn schema::Batch,
-        results: &mut BatchResults,
-    ) -> Result<Applied, Fault> {
-        let (applied, change) = self.state.apply_conf_change(batch, entry.index, &entry.data, self.max_learners)?;
-        results.conf_changes.push(match change {
-            MembershipChange::None => (ConfChangeKind::None, 0),
-            MembershipChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
-            MembershipChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
-            MembershipChange::Remove(id) => (ConfChangeKind::Remove, id.0),
-        });
-        Ok(applied)
-    }
-
-    fn publish(&mut self, index: u64) {
-        let published = &self.published;
-        published.written_bytes.store(self.state.keys.written_bytes(), Ordering::Relaxed);
-        published.read_point.store(Arc::new(self.state.keys.read_point()));
-        if self.state.auth.auth_revision() != published.auth.load().auth_revision()
-            || self.state.auth.enabled() != published.auth.load().enabled()
-        {
-            published.auth.store(Arc::new(self.state.auth.clone()));
+    fn publish(&mut self, index: u64, lease_changes: Vec<Change>) {
+        let (state, published) = (self.pipeline.state(), &self.published);
+        published.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
+        published.read_point.store(Arc::new(state.keys.read_point()));
+        let auth = published.auth.load();
+        if state.auth.auth_revision() != auth.auth_revision() || state.auth.enabled() != auth.enabled() {
+            published.auth.store(Arc::new(state.auth.clone()));
         }
-        if self.state.alarms != **published.alarms.load() {
-            published.alarms.store(Arc::new(self.state.alarms.clone()));
+        if state.alarms != **published.alarms.load() {
+            published.alarms.store(Arc::new(state.alarms.clone()));
         }
-        let lease_changes = self.state.leases.take_changes();
         if !lease_changes.is_empty() {
             let now = self.clock.now();
             let mut expiry = published.expiry.lock();
@@ -240,55 +239,10 @@ impl ApplyTask {
             }
         }
         published.applied.store(index, Ordering::Release);
-    }
-
-    /// Notifies watchers and background tasks first: a client that has its response may look at
-    /// their effects.
-    fn tell(&mut self, results: BatchResults) {
-        if self.state.members != **self.published.members.load() {
-            self.whose.log_changes(&self.published.members.load(), &self.state.members);
-            self.published.members.store(Arc::new(self.state.members.clone()));
-            self.outbound.follow(&self.state.members);
-        }
-        self.watches.push_events(results.events);
-        for effect in results.effects {
-            match effect {
-                Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
-                Effect::Compacted => {
-                    self.watches.push_compacted(self.state.keys.compacted());
-                    drop(self.removal.send(CompactorCommand::Compacted(self.state.keys.compacted())));
-                }
-                Effect::RaiseNoSpace => drop(self.apply_events.send(ApplyEvent::NoSpace)),
-            }
-        }
-        let mut left = false;
-        for (kind, member) in results.conf_changes {
-            left |= kind == ConfChangeKind::Remove && member == self.member_id.0;
-            tracing::info!(
-                local_member_id = %self.member_id,
-                raft_conf_change = kind_name(kind),
-                raft_conf_change_node_id = %MemberId(member),
-                "applied a configuration change through raft"
-            );
-            drop(self.node.send(Input::ConfChanged { kind, member }));
-        }
-        drop(self.node.send(Input::Applied(self.applied)));
-        self.pending_proposals.response(results.replies);
-        if left {
-            // The client that asked for the removal has its reply. Nothing else will be applied
-            // here.
-            self.published.left.store(true, Ordering::Release);
-            self.pending_proposals.stop();
-            drop(self.apply_events.send(ApplyEvent::Removed));
-        }
-    }
-
-    fn notify(&mut self) {
-        let applied = self.applied;
-        for (_, waiting) in self.pending_notifies.extract_if(.., |(index, _)| *index <= applied) {
-            for reply in waiting {
-                drop(reply.send(Ok(())));
-            }
+        if state.members != **published.members.load() {
+            self.whose.log_changes(&published.members.load(), &state.members);
+            published.members.store(Arc::new(state.members.clone()));
+            self.outbound.follow(&state.members);
         }
     }
 
@@ -303,23 +257,12 @@ impl ApplyTask {
     }
 }
 
-/// As raft calls a change of the group.
+/// Returns raft's name of a configuration change.
 fn kind_name(kind: ConfChangeKind) -> &'static str {
     match kind {
         ConfChangeKind::None => "ConfChangeUpdateNode",
         ConfChangeKind::AddVoter => "ConfChangeAddNode",
         ConfChangeKind::AddLearner => "ConfChangeAddLearnerNode",
         ConfChangeKind::Remove => "ConfChangeRemoveNode",
-    }
-}
-
-impl BatchResults {
-    fn take(&mut self, applied: Applied) {
-        let Applied { request_id, outcome, events, effects, kind: _, operations: _ } = applied;
-        self.events.extend(events);
-        self.effects.extend(effects);
-        if request_id != 0 {
-            self.replies.push((request_id, outcome.map_err(RequestError::State)));
-        }
     }
 }

@@ -15,7 +15,6 @@ mod apply_task;
 mod clock;
 mod compactor;
 mod data_files;
-mod deferred_messages;
 mod error;
 mod export;
 mod import;

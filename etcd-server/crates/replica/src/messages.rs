@@ -2,9 +2,11 @@
 //! the commands of the log, apply and compactor threads.
 
 use crate::install::Prepared;
+use crate::node_task::Offered;
 use crate::pending_proposals::{ReadIndexWaiter, Reply};
 use bytes::Bytes;
-use consensus::{ConfChangeKind, Entry, HardState, Progress, SnapshotMark};
+use consensus::{Entry, HardState, Progress, SnapshotMark};
+use pipeline::NodeInput;
 use proto::raftpb::Message;
 use tokio::sync::oneshot;
 
@@ -24,24 +26,12 @@ pub(crate) enum Input {
     /// Another member's snapshot, prepared beside the present state. `taken` reports whether raft
     /// accepts it.
     Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
-    /// A message to this member could not be sent.
-    Unreachable(u64),
-    /// The snapshot for this member was sent, or failed.
-    SnapshotSent { member: u64, success: bool },
-    /// This member may have the beginning of this state, or not any more.
-    SnapshotBegun { member: u64, mark: Option<SnapshotMark> },
-    /// Transfer leadership to this member.
-    Transfer(u64),
-    /// Let the election timeout be almost over.
-    BringElectionForward,
     /// Return the progress of the members.
     Progress(oneshot::Sender<Vec<Progress>>),
     /// Everything up to this ready is durable.
     Persisted(u64),
-    /// Entries up to here are applied.
-    Applied(u64),
-    /// Apply has decided on the configuration change at this index, before `Applied` of that index.
-    ConfChanged { kind: ConfChangeKind, member: u64 },
+    /// An input that neither has a caller nor holds anything of this crate.
+    Other(NodeInput<Offered>),
     /// Stop; the last input.
     Stop,
 }

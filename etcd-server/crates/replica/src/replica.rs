@@ -14,6 +14,7 @@ use bytes::Bytes;
 use consensus::{Progress, SnapshotMark};
 use membership::ConfChange;
 use mvcc::ReadPoint;
+use pipeline::NodeInput;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use proto::raftpb::Message;
@@ -298,29 +299,29 @@ impl Replica {
 
     /// A message to `member` could not be sent.
     pub fn unreachable(&self, member: u64) {
-        drop(self.node.send(Input::Unreachable(member)));
+        drop(self.node.send(Input::Other(NodeInput::Unreachable(member))));
     }
 
     /// Reports that the snapshot for `member` was sent, or failed.
     pub fn snapshot_sent(&self, member: u64, success: bool) {
-        drop(self.node.send(Input::SnapshotSent { member, success }));
+        drop(self.node.send(Input::Other(NodeInput::SnapshotSent { member, success })));
     }
 
     /// Records that `member` may have the beginning of this snapshot, and resumes it when raft
     /// sends it one again; until then the log behind it stays in memory, as far as there is room.
     /// `None` clears the record.
     pub fn snapshot_begun(&self, member: u64, mark: Option<SnapshotMark>) {
-        drop(self.node.send(Input::SnapshotBegun { member, mark }));
+        drop(self.node.send(Input::Other(NodeInput::SnapshotBegun { member, mark })));
     }
 
     /// Requests a transfer of leadership to `member`; [`Published::raft_status`] shows the result.
     pub fn transfer_leader(&self, member: MemberId) {
-        drop(self.node.send(Input::Transfer(member.0)));
+        drop(self.node.send(Input::Other(NodeInput::Transfer(member.0))));
     }
 
     /// Shortens the time until this member campaigns to two ticks, unless it hears of a leader.
     pub fn bring_election_forward(&self) {
-        drop(self.node.send(Input::BringElectionForward));
+        drop(self.node.send(Input::Other(NodeInput::BringElectionForward)));
     }
 
     /// Returns the progress of the members; empty unless this one is leader.

@@ -1,6 +1,6 @@
 //! Opening a member's data and starting its threads; stopping them again.
 
-use crate::apply_task::ApplyTask;
+use crate::apply_task::{ApplyTask, ENTRIES_PER_BATCH};
 use crate::clock::Clock;
 use crate::compactor::Compactor;
 use crate::data_files::{self, DataFiles};
@@ -15,9 +15,10 @@ use crate::published::Published;
 use crate::watches::{WatchQueue, WatchTask, Watches};
 use crate::{ApplyEvent, Observer, Outbound, Replica, RequestIds, UnderWay, state_dir};
 use apply::{Effect, Settings, State};
-use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
+use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, ReadContexts, ReadIndexQueue, Recovered, Voters};
 use lease::ExpirySettings;
 use membership::{ConfChange, Member, Membership};
+use pipeline::{ApplyPipeline, ApplySettings, NodePipeline, NodeSettings};
 use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
@@ -38,6 +39,9 @@ const LOG_BYTES_IN_MEMORY: u64 = 64 << 20;
 /// still be there when it is done, or it would be sent the next snapshot. Half an hour of 300 KiB a
 /// second.
 const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
+
+/// Ticks after which a read index that was not answered is requested again.
+const READ_RETRY_TICKS: u64 = 5;
 
 /// The options of a member.
 pub struct Options {
@@ -284,16 +288,28 @@ impl Opened {
         let (apply_events_tx, apply_events) = mpsc::unbounded_channel();
         let watch_queue = Arc::new(WatchQueue::default());
         let on_fault = Arc::clone(&options.on_fault);
-        let node_task = NodeTask {
-            node,
+        let reads = ReadIndexQueue::new(ReadContexts::new(identity.member_id.0, incarnation), READ_RETRY_TICKS);
+        let node_settings = NodeSettings {
             member_id: identity.member_id.0,
-            tick: options.tick,
             election_timeout,
+            election_ticks: options.election_ticks,
             keep: Keep {
                 bytes_behind_snapshots: LOG_BYTES_BEHIND_SNAPSHOTS,
                 ..Keep::at_most(options.log_entries_kept, LOG_BYTES_IN_MEMORY)
             },
-            incarnation,
+        };
+        let applied_term = meta::read_u64(&*store, meta::APPLIED_TERM)?.unwrap_or(0);
+        let apply_settings = ApplySettings {
+            member_id: identity.member_id,
+            max_learners: options.max_learners,
+            entries_per_batch: ENTRIES_PER_BATCH,
+        };
+        let node_task = NodeTask {
+            pipeline: NodePipeline::new(node, reads, node_settings),
+            actions: Vec::new(),
+            member_id: identity.member_id.0,
+            tick: options.tick,
+            clock,
             inputs: node_rx,
             message_quota: Arc::clone(&message_quota),
             outbound: Arc::clone(&outbound),
@@ -311,7 +327,7 @@ impl Opened {
             leases: options.leases,
             log: log_tx.clone(),
             outbound,
-            state,
+            pipeline: ApplyPipeline::new(state, (applied, applied_term), apply_settings),
             store: Arc::clone(&store),
             commands: apply_rx,
             node: node_tx.clone(),
@@ -323,10 +339,7 @@ impl Opened {
             clock,
             observer: Arc::clone(&observer),
             lease_extension: election_timeout,
-            max_learners: options.max_learners,
             on_tokens: Arc::clone(&options.on_tokens),
-            applied,
-            pending_notifies: Vec::new(),
         };
         let compactor = Compactor {
             store,

@@ -1,345 +1,213 @@
-//! The work of the replica's apply, housekeeping and watch threads, and of the leader's duties.
+//! The apply thread of a member.
 
-use crate::check::{Checked, check};
+use crate::check::{Checked, Violation, check};
+use crate::oracle::{Oracle, settings};
 use crate::plan::spread;
-use crate::planted::Bug;
-use crate::process::{Behind, Context, Process, Renewed, Reply, Task, Ticket, Waiting, keep};
-use crate::schedule::MILLISECOND;
-use apply::{Effect, MembershipChange};
-use bytes::BytesMut;
-use consensus::{ConfChangeKind, Entry, EntryKind};
-use lease::Renewal;
-use mvcc::RangeOptions;
-use mvcc::compaction::Removal;
-use prost::Message as _;
-use proto::etcdserverpb::alarm_request::AlarmAction;
-use proto::etcdserverpb::{
-    AlarmRequest, AlarmType, InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest,
-    RangeRequest, RequestHeader, WatchResponse,
+use crate::planted::{Bug, Planted, spoil_entry};
+use crate::process::{
+    Behind, Context, ELECTION_TIMEOUT, Process, Reply, Snapshot, Task, Ticket, Waiting, lease_settings,
 };
-use schema::MemoryBatch;
-use types::{Event, LeaseId};
-use watch::{Budget, Header};
+use crate::schedule::Time;
+use apply::{Applied, MembershipChange, State};
+use consensus::{ConfChangeKind, Entry, HardState, SnapshotMark};
+use lease::Expiry;
+use mvcc::RangeOptions;
+use pipeline::{ApplyAction, EntryHooks, NodeInput};
+use proto::etcdserverpb::{AlarmType, RangeRequest};
+use schema::{MemoryBatch, MemoryStore};
+use std::collections::BTreeMap;
 
-pub(crate) enum ApplyItem {
+/// A command of the apply thread.
+pub(crate) enum ApplyCommand {
     Entries(Vec<Entry>),
     Notify { index: u64, waiting: Vec<Waiting> },
-    Leadership { leads: bool, term: u64 },
+    Install { number: u64, mark: SnapshotMark, state: Snapshot, hard_state: Option<HardState> },
+    Leadership(Option<u64>),
+}
+
+/// Compares each entry and its outcome with the oracle's.
+struct Judged<'a> {
+    id: u64,
+    now: Time,
+    oracle: &'a mut Oracle,
+    planted: &'a Planted,
+    /// The entries as they are in the log, of which a planted bug may have spoilt a copy.
+    originals: std::slice::Iter<'a, Entry>,
+    /// The indexes of requests, by id.
+    indexes: BTreeMap<u64, u64>,
+    verdict: Checked,
+}
+
+impl EntryHooks for Judged<'_> {
+    fn stored_bytes(&mut self, index: u64) -> u64 {
+        self.oracle.stored_bytes(index)
+    }
+
+    fn executed(&mut self, entry: &Entry, applied: &Applied, change: MembershipChange, state: &State) {
+        let original = self.originals.next().unwrap_or(entry);
+        self.indexes.insert(applied.request_id, entry.index);
+        if self.verdict.is_ok() {
+            self.verdict = self.judge(original, applied, change, state);
+        }
+    }
+}
+
+impl Judged<'_> {
+    fn judge(&mut self, entry: &Entry, applied: &Applied, change: MembershipChange, state: &State) -> Checked {
+        let applied = crate::planted::spoil_outcome(applied.clone(), self.planted);
+        let (expected, configuration) = self.oracle.commit(self.now, entry)?;
+        let told = judge::verdict(&applied, state.keys.current());
+        check(*expected == told && judge::configuration(change) == configuration, || {
+            format!("entry {} comes to {told:?} at member {}, and should to {expected:?}", entry.index, self.id)
+        })
+    }
 }
 
 impl Process {
-    /// Takes the next items of the apply queue: at most a batch of entries, and all that needs no
-    /// batch.
+    /// Takes the next commands of the apply thread, at most a batch of entries, and applies it.
     pub(crate) fn apply_next(&mut self, cx: &mut Context<'_>) -> Checked {
         self.applying = false;
-        let mut batch = Vec::new();
-        while let Some(item) = self.apply_queue.pop_front() {
-            match item {
-                ApplyItem::Notify { index, waiting } => self.notifies.push((index, waiting)),
-                ApplyItem::Leadership { leads, term } => self.leadership(leads, term, cx),
-                ApplyItem::Entries(mut entries) => {
-                    let room = cx.plan.batch_entries - batch.len();
-                    let rest = entries.split_off(entries.len().min(room));
-                    batch.append(&mut entries);
-                    if !rest.is_empty() {
-                        self.apply_queue.push_front(ApplyItem::Entries(rest));
-                        break;
+        while !self.apply.is_full()
+            && let Some(command) = self.apply_queue.pop_front()
+        {
+            match command {
+                ApplyCommand::Entries(entries) => self.apply.take(entries),
+                ApplyCommand::Notify { waiting, .. } if cx.planted.has(Bug::ReadBeforeItsIndex) => {
+                    self.respond_to_reads(waiting, cx)?;
+                }
+                ApplyCommand::Notify { index, waiting } => self.apply.wait(index, waiting),
+                ApplyCommand::Leadership(term) => self.leadership(term, cx),
+                install @ ApplyCommand::Install { .. } => {
+                    // Entries before it are of a log that does not count any more, but may have been
+                    // acknowledged.
+                    while self.apply_batch(cx)? {}
+                    self.applying = true;
+                    self.switching = Some(install);
+                    cx.out.later.push((2 * (20 + spread(cx.random, cx.plan.sync)), Task::Switched));
+                    return Ok(());
+                }
+            }
+        }
+        self.apply_batch(cx)?;
+        let due = self.apply.due_reads().collect();
+        self.respond_to_reads(due, cx)
+    }
+
+    /// Applies the next batch. Returns `false` if there is none.
+    fn apply_batch(&mut self, cx: &mut Context<'_>) -> Checked<bool> {
+        let Some(entries) = self.apply.next_batch() else { return Ok(false) };
+        let spoilt: Vec<_> = entries.iter().map(|entry| spoil_entry(entry, cx.planted)).collect();
+        let mut batch = MemoryBatch::default();
+        let mut hooks = Judged {
+            id: self.id,
+            now: cx.now,
+            oracle: cx.oracle,
+            planted: cx.planted,
+            originals: entries.iter(),
+            indexes: BTreeMap::new(),
+            verdict: Ok(()),
+        };
+        let results = self.apply.execute(&self.store, &mut batch, &spoilt, &mut hooks)?;
+        let Judged { indexes, verdict, .. } = hooks;
+        verdict?;
+        if cx.planted.has(Bug::EventsBeforeState) {
+            self.hub.publish(&self.store, results.events())?;
+        }
+        crate::planted::spoil_batch(&mut batch, cx.planted, cx.random);
+        batch.write(&mut self.store);
+        for action in self.apply.written(results) {
+            self.follow_batch(action, &indexes, cx)?;
+        }
+        Ok(true)
+    }
+
+    fn follow_batch(&mut self, action: ApplyAction, indexes: &BTreeMap<u64, u64>, cx: &mut Context<'_>) -> Checked {
+        match action {
+            ApplyAction::Publish { index, lease_changes } => {
+                let now = self.moment(cx.now);
+                lease_changes.into_iter().for_each(|change| self.expiry.follow_change(change, now));
+                cx.oracle.check_state(index, self.apply.state(), &self.store)?;
+            }
+            ApplyAction::Events(events) => self.hub.publish(&self.store, &events)?,
+            ApplyAction::Tokens(_) => {}
+            ApplyAction::Compacted(revision) => self.hub.compacted(revision),
+            // Without a leader it is lost; the next write above the quota raises it again.
+            ApplyAction::RaiseNoSpace => {
+                self.propose_own(pipeline::raise_alarm(AlarmType::Nospace, self.id), cx)?;
+            }
+            ApplyAction::ConfChanged { kind, member } => {
+                if !cx.planted.has(Bug::RaftNotToldOfChange) {
+                    self.input(NodeInput::ConfChanged { kind, member }, cx)?;
+                }
+                let is_own_removal = kind == ConfChangeKind::Remove && member == self.id;
+                cx.out.stopped |= is_own_removal && cx.planted.has(Bug::RemovedMemberStopsAtOnce);
+            }
+            ApplyAction::Applied(index) => self.input(NodeInput::Applied(index), cx)?,
+            ApplyAction::Respond(responses) => {
+                for (id, _) in responses {
+                    let Some(ticket) = self.waiters.remove(&id) else { continue };
+                    match (self.renewals.remove(&id), indexes.get(&id)) {
+                        (Some(renewal), _) => self.finish_renewal(ticket, &renewal, cx),
+                        (None, Some(index)) => cx.out.told.push((ticket, Reply::Applied(*index))),
+                        (None, None) => return Err(Violation(format!("response to unknown request {id}"))),
                     }
                 }
             }
-        }
-        self.apply_batch(&batch, cx)?;
-        self.notify(cx)
-    }
-
-    fn apply_batch(&mut self, entries: &[Entry], cx: &mut Context<'_>) -> Checked {
-        let Some(last) = entries.last() else { return Ok(()) };
-        let (mut batch, mut events, mut responses, mut changes, mut effects) =
-            (MemoryBatch::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (entry, index) in entries.iter().zip(self.applied.0 + 1..) {
-            check(entry.index == index, || {
-                format!("member {} applies entry {} where {index} comes next", self.id, entry.index)
-            })?;
-            let learners_max = cx.oracle.learners_max;
-            let (applied, group) = match entry.kind {
-                EntryKind::Normal => {
-                    let data = crate::planted::spoil_entry(&entry.data, cx.planted);
-                    let stored = cx.oracle.stored_bytes(index);
-                    (self.state.apply(&self.store, &mut batch, index, &data, stored)?, MembershipChange::None)
-                }
-                EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, learners_max)?,
-            };
-            let applied = crate::planted::spoil_outcome(applied, cx.planted);
-            let (expected, configuration) = cx.oracle.commit(cx.now, entry)?;
-            let told = judge::verdict(&applied, self.state.keys.current());
-            check(*expected == told && judge::configuration(group) == configuration, || {
-                format!("entry {index} comes to {told:?} here, and should to {expected:?}")
-            })?;
-            if entry.kind == EntryKind::ConfChange {
-                changes.push(group);
-            }
-            responses.push((applied.request_id, index));
-            events.extend(applied.events);
-            effects.extend(applied.effects);
-        }
-        if cx.planted.has(Bug::EventsBeforeState) {
-            self.hub.publish(&self.store, &events)?;
-        }
-        let sealed = self.state.settle(&self.store, &mut batch, last.index, last.term)?;
-        crate::planted::spoil_batch(&mut batch, cx.planted, cx.random);
-        batch.write(&mut self.store);
-        self.state.visible(sealed);
-        self.applied = (last.index, last.term);
-        cx.oracle.check_state(last.index, &self.state, &self.store)?;
-        self.tell(&events, &effects, cx)?;
-        for change in changes {
-            self.group_changed(change, cx)?;
-        }
-        self.node.applied(last.index, keep(cx.plan));
-        for (request, index) in responses {
-            let Some(ticket) = self.waiters.remove(&request) else { continue };
-            match self.renewals.remove(&request) {
-                Some(renewed) => self.tell_renewed(ticket, renewed, cx),
-                None => cx.out.told.push((ticket, Reply::Applied(index))),
+            ApplyAction::Removed => {
+                let waiters = std::mem::take(&mut self.waiters);
+                cx.out.told.extend(waiters.into_values().map(|ticket| (ticket, Reply::Unknown)));
             }
         }
         Ok(())
     }
 
-    fn tell(&mut self, events: &[Event], effects: &[Effect], cx: &Context<'_>) -> Checked {
-        let now = self.moment(cx.now);
-        for change in self.state.leases.take_changes() {
-            self.expiry.follow_change(change, now);
-        }
-        self.hub.publish(&self.store, events)?;
-        if effects.contains(&Effect::RaiseNoSpace) {
-            self.raise_no_space();
-        }
-        if effects.contains(&Effect::Compacted) {
-            self.hub.compacted(self.state.keys.compacted());
-        }
-        Ok(())
-    }
-
-    /// Every member whose quota is used up proposes the alarm for itself.
-    fn raise_no_space(&mut self) {
-        let id = self.next_request();
-        let alarm =
-            AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.id, alarm: AlarmType::Nospace.into() };
-        let header = Some(RequestHeader { id, ..RequestHeader::default() });
-        let request = InternalRaftRequest { header, alarm: Some(alarm), ..InternalRaftRequest::default() };
-        // Without a leader it is lost; the next write above the quota raises it again.
-        self.node.propose([request.encode_to_vec().into()]).ok();
-    }
-
-    fn group_changed(&mut self, change: MembershipChange, cx: &mut Context<'_>) -> Checked {
-        let (kind, member) = match change {
-            MembershipChange::None => (ConfChangeKind::None, 0),
-            MembershipChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
-            MembershipChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
-            MembershipChange::Remove(id) => (ConfChangeKind::Remove, id.0),
+    /// The state of a snapshot takes the place of the present one, on disk and for readers; then the
+    /// log is restarted behind it.
+    pub(crate) fn switched(&mut self, cx: &mut Context<'_>) -> Checked {
+        let Some(ApplyCommand::Install { number, mark, state, hard_state }) = self.switching.take() else {
+            return Err(Violation("nothing to install".to_owned()));
         };
-        if !cx.planted.has(Bug::RaftNotToldOfChange) {
-            self.node.conf_changed(kind, member)?;
-        }
-        cx.out.stopped =
-            kind == ConfChangeKind::Remove && member == self.id && cx.planted.has(Bug::RemovedMemberStopsAtOnce);
+        self.applying = false;
+        let applied = (mark.index, mark.term);
+        cx.disk.install(state.clone(), applied);
+        self.store = MemoryStore::clone(&state);
+        self.apply.replace(State::load(&self.store, settings(), &mut MemoryBatch::default())?, applied);
+        cx.oracle.check_state(mark.index, self.apply.state(), &self.store)?;
+        self.expiry = Expiry::follow(self.state().leases.leases(), lease_settings());
+        self.removal = None;
+        let point = self.state().keys.read_point();
+        self.hub.skipped_to(point.current);
+        self.hub.compacted(point.compacted);
+        self.log.install(number, applied, hard_state);
         Ok(())
     }
 
-    fn leadership(&mut self, leads: bool, term: u64, cx: &Context<'_>) {
-        let led = self.promoted.filter(|_| self.expiry.is_leading());
-        if !leads {
+    fn leadership(&mut self, term: Option<u64>, cx: &Context<'_>) {
+        if term.is_none() {
             self.expiry.demote();
-        } else if led != Some(term) {
+        } else {
             let from = if cx.planted.has(Bug::LeasesNotExtended) { cx.now / 2 } else { cx.now };
-            self.expiry.promote(self.moment(from), self.election_timeout());
-            self.promoted = Some(term);
+            self.expiry.promote(self.moment(from), ELECTION_TIMEOUT);
         }
     }
 
-    fn notify(&mut self, cx: &mut Context<'_>) -> Checked {
-        let applied = self.applied.0;
-        let due: Vec<_> = self
-            .notifies
-            .extract_if(.., |(index, _)| *index <= applied || cx.planted.has(Bug::ReadBeforeItsIndex))
-            .collect();
-        for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
-            match waiting.what {
-                Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
-                Behind::Renewed(renewed) => self.tell_renewed(waiting.ticket, renewed, cx),
-                Behind::Renew(lease) => self.renew(waiting.ticket, lease, cx, true),
+    fn respond_to_reads(&mut self, waiting: Vec<Waiting>, cx: &mut Context<'_>) -> Checked {
+        for Waiting { ticket, what } in waiting {
+            match what {
+                Behind::Read(request) => self.read(ticket, &request, cx)?,
+                Behind::Renewal(renewal) => self.continue_renewal(ticket, renewal, cx)?,
             }
         }
         Ok(())
     }
 
     pub(crate) fn read(&self, ticket: Ticket, request: &RangeRequest, cx: &mut Context<'_>) -> Checked {
-        let point = self.state.keys.read_point();
+        let point = self.state().keys.read_point();
         let found = point.range(&self.store, &RangeOptions::new(request))?;
         let found = found
             .map(mvcc::RangeResult::into_response)
             .map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
-        cx.out.told.push((ticket, Reply::Read { applied: self.applied.0, found }));
-        Ok(())
-    }
-
-    /// Responds to a client's renewal: a later leader knows nothing of it. A checkpoint that an
-    /// earlier leader had proposed, and that was applied meanwhile, is taken back first.
-    fn tell_renewed(&mut self, ticket: Ticket, renewed: Renewed, cx: &mut Context<'_>) {
-        let Renewed { lease, at, term } = renewed;
-        let leads_still = self.leading_term() == Some(term) || cx.planted.has(Bug::RenewalByFormerLeader);
-        match self.expiry.is_checkpointed(lease).filter(|_| leads_still) {
-            None => cx.out.told.push((ticket, Reply::Refused)),
-            Some(true) if !cx.planted.has(Bug::RenewalUnconfirmed) => self.reset_checkpoint(ticket, renewed),
-            Some(_) => cx.out.told.push((ticket, Reply::Renewed { lease, at })),
-        }
-    }
-
-    fn reset_checkpoint(&mut self, ticket: Ticket, renewed: Renewed) {
-        let checkpoints = vec![LeaseCheckpoint { id: renewed.lease.0, remaining_ttl: 0 }];
-        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
-        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-        if let Some(id) = self.propose_as_leader(request) {
-            self.renewals.insert(id, renewed);
-            self.waiters.insert(id, ticket);
-        }
-    }
-
-    /// A renewal counts only once it is certain that this member led when it renewed, and leads
-    /// still.
-    pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
-        let leading = self.leading_term().filter(|_| !cx.planted.has(Bug::RenewalsRefused));
-        let Some(term) = leading else { return cx.out.told.push((ticket, Reply::Refused)) };
-        let renewed = Renewed { lease, at: cx.now, term };
-        match self.expiry.renew(lease, self.moment(cx.now)) {
-            Renewal::Renewed { reset_checkpoint: true, .. } => self.reset_checkpoint(ticket, renewed),
-            Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
-                cx.out.told.push((ticket, Reply::Renewed { lease, at: cx.now }));
-            }
-            Renewal::Renewed { .. } => self.read_index_queue.push(Waiting { ticket, what: Behind::Renewed(renewed) }),
-            Renewal::NotFound if is_current => cx.out.told.push((ticket, Reply::NoLease)),
-            Renewal::NotFound => self.read_index_queue.push(Waiting { ticket, what: Behind::Renew(lease) }),
-            Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Reply::Refused)),
-        }
-    }
-
-    /// Gives a request of the member itself its id and its identity: it has all permissions, as in
-    /// the daemon.
-    fn own_request(&mut self, request: &mut InternalRaftRequest) -> u64 {
-        let id = self.next_request();
-        let auth_revision = self.state.auth.auth_revision();
-        request.header = Some(RequestHeader { id, username: "root".to_owned(), auth_revision });
-        id
-    }
-
-    fn propose_as_leader(&mut self, mut request: InternalRaftRequest) -> Option<u64> {
-        let id = self.own_request(&mut request);
-        self.node.propose_as_leader([request.encode_to_vec().into()]).ok().map(|()| id)
-    }
-
-    /// Does the housekeeping, and the background tasks of a leader.
-    pub(crate) fn duty(&mut self, cx: &mut Context<'_>) -> Checked {
-        let pause = cx.random.u64(..=2 * cx.plan.duty_pause);
-        cx.out.later.push((MILLISECOND + pause, Task::Duty));
-        if self.removal.is_none() {
-            self.removal = Removal::due(&self.store, self.state.keys.compacted())?;
-        }
-        if let Some(removal) = &mut self.removal {
-            let mut batch = MemoryBatch::default();
-            let done = removal.step(&self.store, cx.random.usize(1..100), &mut batch)?;
-            batch.write(&mut self.store);
-            if done {
-                crate::planted::spoil_compacted(&mut self.store, removal.target(), cx.planted);
-                self.removal = None;
-            }
-        }
-        self.flush(cx);
-        self.expire(cx)
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) {
-        // Nothing is flushed over a snapshot that is being installed.
-        if self.is_installing() || cx.random.u8(..10) >= cx.plan.flushes {
-            return;
-        }
-        // Entries flushed before may be truncated from the log; those flushed now, the next time.
-        let forget = if cx.planted.has(Bug::LogForgetsWhatIsApplied) { self.applied.0 } else { cx.disk.flushed.0 };
-        cx.disk.log.forget(forget.saturating_sub(cx.plan.kept_entries));
-        if !cx.planted.has(Bug::LogForgetsWhatIsApplied) {
-            let before = std::mem::take(&mut cx.disk.state);
-            cx.disk.flush(&self.store, self.applied);
-            if cx.planted.has(Bug::IndexWithoutState) {
-                cx.disk.state = before;
-            }
-        }
-    }
-
-    fn expire(&mut self, cx: &mut Context<'_>) -> Checked {
-        let now = self.moment(cx.now);
-        for lease in self.expiry.expired(now, 100).items {
-            let request = InternalRaftRequest {
-                lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }),
-                ..InternalRaftRequest::default()
-            };
-            if let Some(id) = self.propose_expiry(request, cx) {
-                cx.oracle.expiries.insert(id, cx.now);
-            }
-        }
-        let due = self.expiry.due_checkpoints(now).items;
-        if !due.is_empty() {
-            let checkpoints = due
-                .iter()
-                .map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds })
-                .collect();
-            self.propose_as_leader(InternalRaftRequest {
-                lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
-                ..InternalRaftRequest::default()
-            });
-        }
-        Ok(())
-    }
-
-    fn propose_expiry(&mut self, mut request: InternalRaftRequest, cx: &Context<'_>) -> Option<u64> {
-        if !cx.planted.has(Bug::ExpiryForwarded) {
-            return self.propose_as_leader(request);
-        }
-        let id = self.own_request(&mut request);
-        self.node.propose([request.encode_to_vec().into()]).ok().map(|()| id)
-    }
-
-    /// Watchers that are behind catch up, and answers leave.
-    pub(crate) fn watch_pass(&mut self, cx: &mut Context<'_>) -> Checked {
-        cx.out.later.push((MILLISECOND + spread(cx.random, 10 * MILLISECOND), Task::Watch));
-        if self.hub.has_work() {
-            let budget = Budget {
-                changes: cx.random.usize(1..50),
-                bytes: cx.random.usize(1..4096),
-                watchers: cx.random.usize(1..4),
-            };
-            self.hub.catch_up(&self.store, budget)?;
-        }
-        self.hub.tick(self.moment(cx.now));
-        let mut ready = std::mem::take(&mut self.unread);
-        ready.extend(std::iter::from_fn(|| self.hub.next_ready()));
-        let mut busy = Vec::new();
-        for stream in ready {
-            // Now and then a client does not read for a while.
-            if cx.random.u8(..3) == 0 {
-                busy.push(stream);
-                continue;
-            }
-            while let Some(output) = self.hub.take(stream) {
-                let mut encoded = BytesMut::new();
-                output.encode_into(Header::default(), &mut encoded);
-                let response = WatchResponse::decode(encoded)
-                    .map_err(|error| crate::Violation(format!("a watch answer: {error}")))?;
-                let told = crate::planted::spoil_watch(response, cx.planted);
-                cx.out.watched.extend(told.into_iter().map(|response| (stream, response)));
-                self.hub.drained(stream, output.queued_bytes());
-            }
-        }
-        self.unread = busy;
+        cx.out.told.push((ticket, Reply::Read { applied: self.apply.applied().0, found }));
         Ok(())
     }
 }

@@ -20,10 +20,12 @@ pub(crate) struct Log {
     pub(crate) entries: Vec<Entry>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
     pub(crate) entries: Vec<Entry>,
     pub(crate) hard_state: Option<HardState>,
+    /// A note that entries up to here are committed.
+    pub(crate) commit: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ impl Log {
         }
         self.entries.extend(write.entries);
         self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+        self.hard_state.commit = self.hard_state.commit.max(write.commit.unwrap_or(0));
     }
 
     pub(crate) fn forget(&mut self, index: u64) {
@@ -93,6 +96,7 @@ impl Disk {
         let torn = unsynced.next().filter(|_| random.bool());
         if let Some(mut torn) = torn {
             torn.entries.truncate(random.usize(..=torn.entries.len()));
+            torn.commit = None;
             torn.hard_state = torn.hard_state.map(|state| HardState { commit: self.log.hard_state.commit, ..state });
             self.log.write(torn);
         }

@@ -140,11 +140,11 @@ impl World {
         let mut hashes = BTreeMap::new();
         for (id, member) in self.members.iter().filter(|(id, _)| self.oracle.has_member(**id)) {
             let Some(process) = &member.process else { continue };
-            check(process.applied.0 == committed, || {
-                format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
+            check(process.apply.applied().0 == committed, || {
+                format!("member {id} ends at entry {}, and {committed} are committed", process.apply.applied().0)
             })?;
-            self.oracle.check_state(committed, &process.state, &process.store)?;
-            let point = process.state.keys.read_point();
+            self.oracle.check_state(committed, process.state(), &process.store)?;
+            let point = process.state().keys.read_point();
             let hash =
                 mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
             hashes.insert(*id, hash.hash);

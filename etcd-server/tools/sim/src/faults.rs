@@ -6,10 +6,10 @@ use crate::event::Event;
 use crate::plan::{Fault, spread};
 use crate::schedule::{MILLISECOND, SECOND, Time};
 use crate::world::{World, record};
-use consensus::Role;
+use consensus::{Role, successor};
 use membership::ConfChange;
+use pipeline::{NodeInput, Proposal};
 use prost::Message as _;
-use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use types::MemberId;
 
 /// Members of the group at most.
@@ -106,7 +106,7 @@ impl World {
         let Some(leader) = self.leader() else { return Ok(()) };
         let Some(life) = self.life(leader) else { return Ok(()) };
         self.with(leader, life, |process, cx| {
-            process.node.transfer_leader(to);
+            process.input(NodeInput::Transfer(to), cx)?;
             process.work(cx)
         })
     }
@@ -130,8 +130,10 @@ impl World {
 
     /// Returns the leader with the newest term.
     pub(crate) fn leader(&self) -> Option<u64> {
-        let processes =
-            self.members.iter().filter_map(|(id, member)| Some((*id, member.process.as_ref()?.node.status())));
+        let processes = self
+            .members
+            .iter()
+            .filter_map(|(id, member)| Some((*id, member.process.as_ref()?.pipeline.node().status())));
         processes
             .filter(|(_, status)| status.role == Role::Leader)
             .max_by_key(|(_, status)| status.term)
@@ -168,12 +170,12 @@ impl World {
         let transfer_leadership = removes_leader && self.random.u8(..4) > 0;
         self.with(at, life, |process, cx| {
             if transfer_leadership && process.leads() {
-                process.node.transfer_leadership();
+                let to = successor(&process.pipeline.node().progress(), process.id);
+                to.map_or(Ok(()), |to| process.input(NodeInput::Transfer(to), cx))?;
             } else {
-                let request = process.next_request();
-                if process.node.propose_conf_change(change.to_raft(request).encode_to_vec().into()).is_err() {
-                    cx.oracle.refused.insert(request);
-                }
+                let id = process.next_request();
+                let data = change.to_raft(id).encode_to_vec().into();
+                process.input(NodeInput::ProposeConfChange(Proposal { id, data }), cx)?;
             }
             process.work(cx)
         })
@@ -185,13 +187,7 @@ impl World {
         let alarms: Vec<_> = self.oracle.model.alarms.iter().copied().collect();
         self.with(leader, life, |process, cx| {
             for (member_id, kind) in alarms {
-                let id = process.next_request();
-                let (username, auth_revision) = ("root".to_owned(), process.state.auth.auth_revision());
-                let header = Some(RequestHeader { id, username, auth_revision });
-                let request = InternalRaftRequest { header, ..clear_alarm(member_id, kind) };
-                if process.node.propose([request.encode_to_vec().into()]).is_err() {
-                    cx.oracle.refused.insert(id);
-                }
+                process.propose_own(clear_alarm(member_id, kind), cx)?;
             }
             process.work(cx)
         })
@@ -221,9 +217,11 @@ impl World {
             1 => {
                 let process = self.members.get(&leader)?.process.as_ref()?;
                 let caught_up = |id: &&MemberId| {
-                    let progress = process.node.progress();
+                    let progress = process.pipeline.node().progress();
                     progress.iter().any(|progress| {
-                        progress.member == id.0 && progress.recently_active && progress.matched + 20 > process.applied.0
+                        progress.member == id.0
+                            && progress.recently_active
+                            && progress.matched + 20 > process.apply.applied().0
                     })
                 };
                 learners.iter().find(caught_up).map(|id| ConfChange::Promote(*id))

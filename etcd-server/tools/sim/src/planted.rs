@@ -3,6 +3,7 @@
 
 use apply::{Applied, ApplyError, RequestKind};
 use bytes::Bytes;
+use consensus::{Entry, EntryKind};
 use fastrand::Rng;
 use prost::Message as _;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -173,14 +174,13 @@ pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, 
     }
 }
 
-/// Returns the data of an entry as every member alike misreads it.
-pub(crate) fn spoil_entry(data: &Bytes, planted: &Planted) -> Bytes {
-    let mut request = match planted.0 {
-        Some(bug) if bug.is_of_apply() && !data.is_empty() => {
-            InternalRaftRequest::decode(data.clone()).unwrap_or_default()
-        }
-        _ => return data.clone(),
-    };
+/// Returns an entry as every member alike misreads it.
+pub(crate) fn spoil_entry(entry: &Entry, planted: &Planted) -> Entry {
+    let is_request = entry.kind == EntryKind::Normal && !entry.data.is_empty();
+    if !is_request || !planted.0.is_some_and(Bug::is_of_apply) {
+        return entry.clone();
+    }
+    let mut request = InternalRaftRequest::decode(entry.data.clone()).unwrap_or_default();
     if let (true, Some(put)) = (planted.has(Bug::PutIgnoresLease), &mut request.put) {
         put.lease = 0;
     }
@@ -203,7 +203,7 @@ pub(crate) fn spoil_entry(data: &Bytes, planted: &Planted) -> Bytes {
         "root".clone_into(&mut header.username);
         header.auth_revision = u64::MAX;
     }
-    request.encode_to_vec().into()
+    Entry { data: request.encode_to_vec().into(), ..entry.clone() }
 }
 
 /// Returns the outcome of an entry as every member alike gets it wrong.

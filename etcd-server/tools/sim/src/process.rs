@@ -1,23 +1,21 @@
-//! A running member: the node and its surroundings, with the threads of the replica as queues that
-//! are worked off later.
-//!
-//! Its decisions are the real ones; it replaces the replica's threads, channels and timers.
+//! A running member: the pipelines of the daemon, and their surroundings with the daemon's threads as
+//! queues that are worked off later.
 
-use crate::applying::ApplyItem;
+use crate::applying::ApplyCommand;
 use crate::check::{Checked, Violation, check};
-use crate::disk::{Disk, Write};
+use crate::disk::Disk;
+use crate::log_thread::LogThread;
 use crate::oracle::{Oracle, settings};
 use crate::plan::{ELECTION_TICKS, Plan, TICK, spread};
 use crate::planted::{Bug, Planted};
+use crate::renewing::PendingRenewal;
 use crate::schedule::{MILLISECOND, Time};
 use apply::State;
-use consensus::{
-    Config, HardState, Keep, Node, ReadContexts, ReadIndexQueue, Ready, Recovered, Role, SnapshotMark, StepRefusal,
-    Voters,
-};
+use consensus::{Config, Keep, Node, ReadContexts, ReadIndexQueue, Recovered, Role, StepRefusal, Voters};
 use fastrand::Rng;
 use lease::{Expiry, ExpirySettings};
 use mvcc::compaction::Removal;
+use pipeline::{ApplyPipeline, ApplySettings, NodeAction, NodeFault, NodeInput, NodePipeline, NodeSettings};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, WatchResponse};
 use proto::raftpb::{ConfState, Message};
@@ -25,19 +23,20 @@ use schema::{MemoryBatch, MemoryStore, Table, View as _, meta};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{LeaseId, MonotonicTime};
+use types::{LeaseId, MemberId, MonotonicTime};
 use watch::{Settings, StreamId, WatcherHub};
+
+/// Ticks after which a read index that was not answered is requested again.
+const READ_RETRY_TICKS: u64 = 20;
 
 /// Something that a process does later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Tick,
     Synced,
+    Apply,
     /// The state of a snapshot has taken the place of the old one.
     Switched,
-    /// The log begins behind it.
-    Installed,
-    Apply,
     Duty,
     Watch,
 }
@@ -73,24 +72,11 @@ pub(crate) struct Waiting {
     pub(crate) what: Behind,
 }
 
-/// A lease that was renewed by a leader.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Renewed {
-    pub(crate) lease: LeaseId,
-    /// When it was renewed.
-    pub(crate) at: Time,
-    /// The term that the leader led in.
-    pub(crate) term: u64,
-}
-
 /// The work behind a read index.
 #[derive(Clone, Debug)]
 pub(crate) enum Behind {
     Read(RangeRequest),
-    /// The lease was renewed here: it counts once this member is known to have led all the while.
-    Renewed(Renewed),
-    /// The lease was not known yet.
-    Renew(LeaseId),
+    Renewal(PendingRenewal),
 }
 
 /// The effects of a process on the world.
@@ -115,42 +101,37 @@ pub(crate) struct Context<'a> {
     pub(crate) out: Outbox,
 }
 
-struct Persist {
-    number: u64,
-    write: Write,
-    must_sync: bool,
-    deferred_messages: Vec<Message>,
-    install: Option<(SnapshotMark, Arc<MemoryStore>)>,
-}
+/// The time without a leader after which a member campaigns.
+pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_micros(TICK * ELECTION_TICKS as u64);
+
+/// The state of a snapshot.
+pub(crate) type Snapshot = Arc<MemoryStore>;
 
 pub(crate) struct Process {
     pub(crate) id: u64,
     pub(crate) life: u64,
     /// Milliseconds of its clock per second.
-    pub(crate) rate: u64,
-    pub(crate) node: Node,
-    pub(crate) read_index_queue: ReadIndexQueue<Waiting>,
+    rate: u64,
+    pub(crate) pipeline: NodePipeline<Waiting, Snapshot>,
+    pub(crate) apply: ApplyPipeline<Waiting>,
     pub(crate) store: MemoryStore,
-    pub(crate) state: State,
     pub(crate) expiry: Expiry,
     pub(crate) hub: WatcherHub,
-    pub(crate) applied: (u64, u64),
-    log_queue: VecDeque<Persist>,
-    syncing: Vec<Persist>,
-    sync_begun: Option<Time>,
+    pub(crate) log: LogThread,
     pub(crate) hung_until: Time,
     pub(crate) slow_until: Time,
-    pub(crate) apply_queue: VecDeque<ApplyItem>,
+    /// The commands of the apply thread, in order.
+    pub(crate) apply_queue: VecDeque<ApplyCommand>,
+    /// The apply thread has work under way.
     pub(crate) applying: bool,
-    pub(crate) notifies: Vec<(u64, Vec<Waiting>)>,
+    /// The snapshot that the apply thread is installing.
+    pub(crate) switching: Option<ApplyCommand>,
+    /// Callers by the id of their request.
     pub(crate) waiters: BTreeMap<u64, Ticket>,
-    arrived: BTreeMap<u64, Arc<MemoryStore>>,
     pub(crate) removal: Option<Removal>,
-    pub(crate) requests: u64,
-    /// The term in which its clock of leases began to run.
-    pub(crate) promoted: Option<u64>,
-    /// Renewals that wait for a checkpoint to be taken back.
-    pub(crate) renewals: BTreeMap<u64, Renewed>,
+    requests: u64,
+    /// Renewals that wait for a checkpoint to be taken back, by the id of that request.
+    pub(crate) renewals: BTreeMap<u64, PendingRenewal>,
     /// For a planted bug: the first snapshot that was sent.
     sent_first: Option<((u64, u64), MemoryStore)>,
     /// Streams whose clients have not read yet.
@@ -172,47 +153,54 @@ impl Process {
             entries: log.entries.clone(),
             voters: voters(&store)?,
         };
+        let applied = crate::planted::found_applied(cx.disk.flushed, cx.planted);
         let config = Config {
             id,
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: 1,
-            applied: crate::planted::found_applied(cx.disk.flushed, cx.planted).0,
+            applied: applied.0,
             pre_vote: cx.plan.pre_vote,
             seed,
         };
-        let node = Node::new(&config, &recovered)?;
+        let incarnation = if cx.planted.has(Bug::ReusedReadContexts) { 0 } else { life };
+        let reads = ReadIndexQueue::new(ReadContexts::new(id, incarnation), READ_RETRY_TICKS);
+        let node_settings = NodeSettings {
+            member_id: id,
+            election_timeout: ELECTION_TIMEOUT,
+            election_ticks: ELECTION_TICKS,
+            keep: Keep::at_most(cx.plan.kept_entries, 1 << 20),
+        };
+        let apply_settings = ApplySettings {
+            member_id: MemberId(id),
+            max_learners: cx.oracle.learners_max,
+            entries_per_batch: cx.plan.batch_entries,
+        };
         let point = state.keys.read_point();
         let expiry = Expiry::follow(state.leases.leases(), lease_settings());
         let mut process = Self {
             id,
             life,
             rate,
-            node,
-            read_index_queue: ReadIndexQueue::new(ReadContexts::new(id, life), 20),
+            pipeline: NodePipeline::new(Node::new(&config, &recovered)?, reads, node_settings),
+            apply: ApplyPipeline::new(state, applied, apply_settings),
             hub: WatcherHub::new(watch_settings(), point.current, point.compacted),
             store,
-            state,
             expiry,
-            applied: crate::planted::found_applied(cx.disk.flushed, cx.planted),
-            log_queue: VecDeque::new(),
-            syncing: Vec::new(),
-            sync_begun: None,
+            log: LogThread::default(),
             hung_until: 0,
             slow_until: 0,
             apply_queue: VecDeque::new(),
             applying: false,
-            notifies: Vec::new(),
+            switching: None,
             waiters: BTreeMap::new(),
-            arrived: BTreeMap::new(),
             removal: None,
             requests: 0,
-            promoted: None,
             renewals: BTreeMap::new(),
             sent_first: None,
             unread: Vec::new(),
         };
-        if process.applied.0 > 0 {
-            cx.oracle.check_state(process.applied.0, &process.state, &process.store)?;
+        if applied.0 > 0 {
+            cx.oracle.check_state(applied.0, process.state(), &process.store)?;
         }
         cx.out.later.extend([
             (process.tick_length(), Task::Tick),
@@ -221,6 +209,10 @@ impl Process {
         ]);
         process.work(cx)?;
         Ok(process)
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        self.apply.state()
     }
 
     /// One tick of this member's clock, in simulated time.
@@ -233,35 +225,25 @@ impl Process {
         MonotonicTime(now * self.rate / 1_000_000)
     }
 
-    pub(crate) fn election_timeout(&self) -> Duration {
-        Duration::from_micros(TICK * ELECTION_TICKS as u64)
-    }
-
     pub(crate) fn leads(&self) -> bool {
-        self.node.status().role == Role::Leader
+        self.pipeline.node().status().role == Role::Leader
     }
 
     /// The term that this member leads in, if it leads.
     pub(crate) fn leading_term(&self) -> Option<u64> {
-        self.leads().then(|| self.node.status().term)
+        self.leads().then(|| self.pipeline.node().status().term)
     }
 
     /// Does a task when its time has come.
     pub(crate) fn act(&mut self, doing: Task, cx: &mut Context<'_>) -> Checked {
         match doing {
             Task::Tick => {
-                self.node.tick();
-                self.read_index_queue.tick();
-                if cx.planted.has(Bug::ReusedReadContexts) && cx.random.u8(..10) == 0 {
-                    self.ask_with_used_contexts();
-                }
-                self.give_up_leading_on_a_hung_disk(cx);
+                self.input(NodeInput::Tick, cx)?;
                 cx.out.later.push((self.tick_length(), Task::Tick));
             }
-            Task::Synced => self.synced(cx),
-            Task::Switched => self.switched(cx)?,
-            Task::Installed => self.installed(cx)?,
+            Task::Synced => self.synced(cx)?,
             Task::Apply => self.apply_next(cx)?,
+            Task::Switched => self.switched(cx)?,
             Task::Duty => self.duty(cx)?,
             Task::Watch => self.watch_pass(cx)?,
         }
@@ -269,98 +251,111 @@ impl Process {
     }
 
     /// A message has arrived, a snapshot with its state.
-    pub(crate) fn step(
-        &mut self,
-        message: &Message,
-        snapshot: Option<Arc<MemoryStore>>,
-        cx: &mut Context<'_>,
-    ) -> Checked {
-        if let Some(snapshot) = snapshot {
-            let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
-            let index = metadata.map_or(0, |metadata| metadata.index);
-            self.arrived.insert(index, snapshot);
-        }
-        let stepped = self.node.step(message.clone());
-        match stepped {
-            Ok(()) | Err(StepRefusal::Dropped | StepRefusal::NotAMember { .. }) => {}
-            // A supposed leader may take the sender for the leader, and return its message.
-            Err(StepRefusal::Sender { from }) if from == self.id => {}
-            Err(StepRefusal::Outdated { .. } | StepRefusal::TooEarly { .. } | StepRefusal::NotTheLeader { .. }) => {}
-            Err(refusal) => {
-                return Err(Violation(format!("member {} refuses an honest message: {refusal}: {message:?}", self.id)));
-            }
-        }
-        self.work(cx)?;
-        self.arrived.clear();
-        Ok(())
+    pub(crate) fn step(&mut self, message: Message, snapshot: Option<Snapshot>, cx: &mut Context<'_>) -> Checked {
+        let message = Box::new(message);
+        let input = match snapshot {
+            Some(state) => NodeInput::Snapshot { message, state },
+            None => NodeInput::Message(message),
+        };
+        self.input(input, cx)?;
+        self.work(cx)
     }
 
-    /// Does all that the node asks for.
+    /// A message to a member was lost, and this one noticed it.
+    pub(crate) fn unreachable(&mut self, member: u64, cx: &mut Context<'_>) -> Checked {
+        self.input(NodeInput::Unreachable(member), cx)
+    }
+
+    /// Gives the node an input, and does what it asks for.
+    pub(crate) fn input(&mut self, input: NodeInput<Snapshot>, cx: &mut Context<'_>) -> Checked {
+        let mut actions = Vec::new();
+        self.pipeline.handle(self.moment(cx.now), input, &mut actions)?;
+        self.carry_out(actions, cx)
+    }
+
+    /// Adds a read that waits for an index.
+    pub(crate) fn read_index(&mut self, waiting: Waiting, cx: &mut Context<'_>) -> Checked {
+        let mut actions = Vec::new();
+        self.pipeline.read_index(waiting, &mut actions);
+        self.carry_out(actions, cx)
+    }
+
+    /// Ends a round of the node, and wakes the threads that have work.
     pub(crate) fn work(&mut self, cx: &mut Context<'_>) -> Checked {
-        loop {
-            self.read_index_queue.ask(&mut self.node);
-            while let Some(ready) = self.node.ready() {
-                self.take(ready, cx)?;
-            }
-            let alone = self.node.voters().voters == [self.id] && self.node.status().role == Role::Follower;
-            if alone {
-                self.node.campaign()?;
-                if self.leads() {
-                    continue;
-                }
-            }
-            break;
-        }
+        let mut actions = Vec::new();
+        self.pipeline.advance(self.moment(cx.now), &mut actions)?;
+        self.carry_out(actions, cx)?;
         self.sync_next(cx);
-        if !self.applying && !self.apply_queue.is_empty() {
+        let has_work = !self.apply_queue.is_empty() || !self.apply.is_idle();
+        if has_work && !self.applying {
             self.applying = true;
             cx.out.later.push((spread(cx.random, cx.plan.apply), Task::Apply));
         }
         Ok(())
     }
 
-    fn take(&mut self, ready: Ready, cx: &mut Context<'_>) -> Checked {
-        if let Some(status) = &ready.status {
-            cx.oracle.raft_status(self.id, status)?;
-            if self.expiry.is_leading() != (status.role == Role::Leader) || status.role == Role::Leader {
-                self.apply_queue
-                    .push_back(ApplyItem::Leadership { leads: status.role == Role::Leader, term: status.term });
+    fn carry_out(&mut self, actions: Vec<NodeAction<Waiting, Snapshot>>, cx: &mut Context<'_>) -> Checked {
+        for action in actions {
+            match action {
+                NodeAction::Send(messages) => messages.into_iter().try_for_each(|message| self.send(message, cx))?,
+                NodeAction::Persist { number, entries, hard_state } => {
+                    self.log.persist(number, entries, hard_state, cx.planted);
+                    if cx.planted.has(Bug::PromisesBeforeSync) {
+                        self.input(NodeInput::Persisted(number), cx)?;
+                    }
+                }
+                NodeAction::NoteCommit(index) => self.log.note_commit(index),
+                NodeAction::Apply(entries) => self.apply_queue.push_back(ApplyCommand::Entries(entries)),
+                NodeAction::Notify { index, waiting } => {
+                    self.apply_queue.push_back(ApplyCommand::Notify { index, waiting });
+                }
+                NodeAction::Install { number, mark, state, hard_state } => {
+                    self.apply_queue.push_back(ApplyCommand::Install { number, mark, state, hard_state });
+                }
+                NodeAction::Leadership(term) => self.apply_queue.push_back(ApplyCommand::Leadership(term)),
+                NodeAction::Refuse { ids, refusal: _ } => {
+                    cx.oracle.refused.extend(&ids);
+                    let tickets = ids.iter().filter_map(|id| self.waiters.remove(id));
+                    cx.out.told.extend(tickets.map(|ticket| (ticket, Reply::Refused)));
+                    ids.iter().for_each(|id| drop(self.renewals.remove(id)));
+                }
+                NodeAction::RefuseReads(reads) => {
+                    cx.out.told.extend(reads.into_iter().map(|read| (read.ticket, Reply::Refused)));
+                }
+                NodeAction::Status(status) => cx.oracle.raft_status(self.id, &status)?,
+                NodeAction::MessageRefused { from, kind, refusal } => self.refused(from, kind, &refusal)?,
+                NodeAction::Discard(_)
+                | NodeAction::ReadsRepeated
+                | NodeAction::ConfigurationChanged
+                | NodeAction::LogStalled(_) => {}
             }
-        }
-        if ready.ask_reads_again {
-            self.read_index_queue.again();
-        }
-        for message in ready.messages {
-            self.send(message, cx)?;
-        }
-        let install = ready.snapshot.map(|mark| self.begin_install(mark)).transpose()?;
-        if !ready.committed.is_empty() {
-            self.apply_queue.push_back(ApplyItem::Entries(ready.committed));
-        }
-        for (context, index) in ready.reads {
-            let waiting = self.read_index_queue.answered(&context);
-            self.apply_queue.push_back(ApplyItem::Notify { index, waiting });
-        }
-        let mut deferred_messages = ready.deferred_messages;
-        if cx.planted.has(Bug::PromisesBeforeSync) {
-            for message in std::mem::take(&mut deferred_messages) {
-                self.send(message, cx)?;
-            }
-        }
-        if ready.must_sync || !deferred_messages.is_empty() {
-            let hard_state = ready.hard_state.map(|state| {
-                if cx.planted.has(Bug::VoteNotPersisted) { HardState { vote: 0, ..state } } else { state }
-            });
-            let write = Write { entries: ready.entries, hard_state };
-            self.log_queue.push_back(Persist {
-                number: ready.number,
-                write,
-                must_sync: ready.must_sync,
-                deferred_messages,
-                install,
-            });
         }
         Ok(())
+    }
+
+    /// No message of an honest member may be refused, except for those that lost their sense on the
+    /// way.
+    fn refused(&self, from: u64, kind: i32, refusal: &StepRefusal) -> Checked {
+        let is_honest = match refusal {
+            StepRefusal::Dropped
+            | StepRefusal::NotAMember { .. }
+            | StepRefusal::Outdated { .. }
+            | StepRefusal::TooEarly { .. }
+            | StepRefusal::NotTheLeader { .. } => true,
+            // A supposed leader may take the sender for the leader, and return its message.
+            StepRefusal::Sender { from } => *from == self.id,
+            StepRefusal::NotForUs { .. }
+            | StepRefusal::UnknownKind { .. }
+            | StepRefusal::LocalKind { .. }
+            | StepRefusal::Malformed { .. }
+            | StepRefusal::TermTooFarAhead { .. }
+            | StepRefusal::LostCommit { .. }
+            | StepRefusal::SecondLeader { .. }
+            | StepRefusal::LostLog { .. } => false,
+        };
+        check(is_honest, || {
+            format!("member {} refuses an honest message of kind {kind} from {from}: {refusal}", self.id)
+        })
     }
 
     /// A snapshot among the messages is only a mark: the state goes with it as it is now.
@@ -370,7 +365,7 @@ impl Process {
             return Ok(());
         };
         let metadata = snapshot.metadata.get_or_insert_default();
-        let (mut index, mut term) = self.applied;
+        let (mut index, mut term) = self.apply.applied();
         check(metadata.index <= index, || {
             format!("a snapshot at {} is asked for, and {index} is applied", metadata.index)
         })?;
@@ -387,118 +382,20 @@ impl Process {
         Ok(())
     }
 
-    fn begin_install(&mut self, mark: SnapshotMark) -> Checked<(SnapshotMark, Arc<MemoryStore>)> {
-        let state = self.arrived.remove(&mark.index);
-        let state = state
-            .ok_or_else(|| Violation(format!("a snapshot at {} is to be installed that never came", mark.index)))?;
-        // Entries that were not applied yet are in the snapshot.
-        self.apply_queue.retain(|item| !matches!(item, ApplyItem::Entries(_)));
-        Ok((mark, state))
-    }
-
-    /// The log thread takes all that waits, or one snapshot.
-    fn sync_next(&mut self, cx: &mut Context<'_>) {
-        if !self.syncing.is_empty() || self.log_queue.is_empty() {
-            return;
-        }
-        let plain = self.log_queue.iter().take_while(|persist| persist.install.is_none()).count();
-        self.syncing.extend(self.log_queue.drain(..plain.max(1)));
-        self.sync_begun = Some(cx.now);
-        let slow = if cx.now < self.slow_until { 30 } else { 1 };
-        let latency = 20 + spread(cx.random, cx.plan.sync) * slow;
-        let latency = latency.max(self.hung_until.saturating_sub(cx.now));
-        if plain == 0 {
-            cx.out.later.push((latency * 2, Task::Switched));
-            return;
-        }
-        for persist in &self.syncing {
-            cx.disk.write(persist.write.clone());
-        }
-        cx.out.later.push((latency, Task::Synced));
-    }
-
-    fn synced(&mut self, cx: &mut Context<'_>) {
-        cx.disk.sync();
-        self.sync_begun = None;
-        for persist in std::mem::take(&mut self.syncing) {
-            if persist.must_sync {
-                self.node.persisted(persist.number);
-            }
-            cx.out.messages.extend(persist.deferred_messages.into_iter().map(|message| (message, None)));
-        }
-    }
-
-    fn switched(&mut self, cx: &mut Context<'_>) -> Checked {
-        let install = self.syncing.first().and_then(|persist| persist.install.as_ref());
-        let (mark, state) = install.ok_or_else(|| Violation("nothing to install".to_owned()))?;
-        cx.disk.install(Arc::clone(state), (mark.index, mark.term));
-        cx.out.later.push((20 + spread(cx.random, cx.plan.sync), Task::Installed));
-        Ok(())
-    }
-
-    fn installed(&mut self, cx: &mut Context<'_>) -> Checked {
-        let persist = self.syncing.pop().ok_or_else(|| Violation("nothing to install".to_owned()))?;
-        let (mark, state) = persist.install.ok_or_else(|| Violation("nothing to install".to_owned()))?;
-        self.sync_begun = None;
-        cx.disk.restart_log((mark.index, mark.term), persist.write.hard_state);
-        cx.disk.write(Write { entries: persist.write.entries, hard_state: None });
-        cx.disk.sync();
-        self.store = MemoryStore::clone(&state);
-        self.state = State::load(&self.store, settings(), &mut MemoryBatch::default())?;
-        self.applied = (mark.index, mark.term);
-        cx.oracle.check_state(mark.index, &self.state, &self.store)?;
-        self.expiry = Expiry::follow(self.state.leases.leases(), lease_settings());
-        self.removal = None;
-        self.hub.skipped_to(self.state.keys.current());
-        self.hub.compacted(self.state.keys.compacted());
-        self.node.persisted(persist.number);
-        self.node.applied(mark.index, keep(cx.plan));
-        cx.out.messages.extend(persist.deferred_messages.into_iter().map(|message| (message, None)));
-        Ok(())
-    }
-
-    fn ask_with_used_contexts(&mut self) {
-        let mut waiting = Vec::new();
-        self.read_index_queue.retain(|read| {
-            waiting.push(read.clone());
-            false
-        });
-        self.read_index_queue = ReadIndexQueue::new(ReadContexts::new(self.id, self.life), 20);
-        waiting.into_iter().for_each(|read| self.read_index_queue.push(read));
-    }
-
-    /// A leader whose disk does not come back cannot commit by itself any more, and should not keep
-    /// others from it.
-    fn give_up_leading_on_a_hung_disk(&mut self, cx: &Context<'_>) {
-        let timeout = TICK * ELECTION_TICKS as u64;
-        let hung = self.sync_begun.map_or(0, |begun| (cx.now - begun) / timeout);
-        if !self.leads() || hung == 0 {
-            return;
-        }
-        if hung == 1 && self.node.status().transferee.is_none() {
-            self.node.transfer_leadership();
-        } else if hung > 2 {
-            self.node.step_down();
-        }
-    }
-
     /// An id that no other request ever had.
     pub(crate) fn next_request(&mut self) -> u64 {
         self.requests += 1;
         (self.id << 48) | (self.life << 24) | self.requests
     }
+}
 
-    /// A snapshot is taking the place of the state.
-    pub(crate) fn is_installing(&self) -> bool {
-        self.log_queue.iter().chain(&self.syncing).any(|persist| persist.install.is_some())
+impl From<NodeFault> for Violation {
+    fn from(fault: NodeFault) -> Self {
+        fault.fault.into()
     }
 }
 
-pub(crate) fn keep(plan: &Plan) -> Keep {
-    Keep::at_most(plan.kept_entries, 1 << 20)
-}
-
-fn lease_settings() -> ExpirySettings {
+pub(crate) fn lease_settings() -> ExpirySettings {
     ExpirySettings {
         checkpoint_interval: Some(Duration::from_millis(500)),
         revoke_retry: Duration::from_secs(1),

@@ -16,6 +16,7 @@ use crate::watching::{Attached, Watcher};
 use consensus::{Entry, EntryKind, HardState};
 use fastrand::Rng;
 use membership::{ConfChange, Member as Record};
+use pipeline::{NodeInput, Proposal};
 use prost::Message as _;
 use proto::etcdserverpb::{RequestHeader, WatchCreateRequest, WatchResponse};
 use proto::raftpb::Message;
@@ -112,7 +113,8 @@ impl World {
         for id in initial_members {
             let mut member = self.make_member();
             let hard_state = HardState { term: 1, vote: 0, commit: self.plan.initial_members };
-            member.disk.write(Write { entries: entries.clone(), hard_state: Some(hard_state) });
+            let entries = entries.clone();
+            member.disk.write(Write { entries, hard_state: Some(hard_state), commit: None });
             member.disk.sync();
             self.members.insert(id, member);
             self.schedule.at(0, Event::Start { member: id });
@@ -171,10 +173,10 @@ impl World {
     fn happen(&mut self, event: Event) -> Checked {
         match event {
             Event::Do { member, life, doing } => self.act(member, life, doing),
-            Event::Message { message, epoch, snapshot } => self.arrive(&message, epoch, snapshot),
+            Event::Message { message, epoch, snapshot } => self.arrive(message, epoch, snapshot),
             Event::SnapshotEnd { .. } if self.planted.has(Bug::SnapshotNotReported) => Ok(()),
             Event::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
-                process.node.report_snapshot(to, ok);
+                process.input(NodeInput::SnapshotSent { member: to, success: ok }, cx)?;
                 process.work(cx)
             }),
             Event::Start { member } => self.start(member),
@@ -220,7 +222,7 @@ impl World {
 
     fn send_out(&mut self, id: u64, life: u64, out: Outbox) -> Checked {
         for (message, snapshot) in out.messages {
-            self.send(life, &message, snapshot.as_ref());
+            self.send(life, &message, snapshot.as_ref())?;
         }
         for (delay, doing) in out.later {
             self.schedule.at(self.now + delay, Event::Do { member: id, life, doing });
@@ -238,7 +240,7 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, life: u64, message: &Message, snapshot: Option<&Arc<MemoryStore>>) {
+    fn send(&mut self, life: u64, message: &Message, snapshot: Option<&Arc<MemoryStore>>) -> Checked {
         let (from, to) = (message.from, message.to);
         let epoch = self.network.epoch(from, to);
         // The connection for entries and the one for everything else.
@@ -251,25 +253,23 @@ impl World {
             let ok = !arrivals.is_empty();
             let end = arrivals.first().copied().unwrap_or(self.now + slow) + 100;
             self.schedule.at(end, Event::SnapshotEnd { member: from, life, to, ok });
-        } else if arrivals.is_empty()
-            && self.random.u8(..4) == 0
-            && let Some(process) = self.members.get_mut(&from).and_then(|member| member.process.as_mut())
-        {
-            process.node.report_unreachable(to);
+        } else if arrivals.is_empty() && self.random.u8(..4) == 0 {
+            self.with(from, life, |process, cx| process.unreachable(to, cx))?;
         }
         for at in arrivals {
             self.schedule.at(at, Event::Message { message: message.clone(), epoch, snapshot: snapshot.cloned() });
         }
+        Ok(())
     }
 
-    fn arrive(&mut self, message: &Message, epoch: u64, snapshot: Option<Arc<MemoryStore>>) -> Checked {
+    fn arrive(&mut self, message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>>) -> Checked {
         let (from, to) = (message.from, message.to);
         if !self.network.passes(from, to) || self.network.epoch(from, to) != epoch {
             return Ok(());
         }
         let Some(process) = self.members.get(&to).and_then(|member| member.process.as_ref()) else { return Ok(()) };
         // The transport refuses removed members, with the reason: then they stop for good.
-        if process.state.members.is_removed(MemberId(from)) {
+        if process.state().members.is_removed(MemberId(from)) {
             self.say(|| format!("{to} tells {from} that it was removed"));
             self.stop(from, true);
             return Ok(());
@@ -355,16 +355,17 @@ impl World {
                 Ask::Propose(mut request) => {
                     let id = process.next_request();
                     let username = request.header.take().unwrap_or_default().username;
-                    let auth_revision = if username.is_empty() { 0 } else { process.state.auth.auth_revision() };
+                    let auth_revision = if username.is_empty() { 0 } else { process.state().auth.auth_revision() };
                     request.header = Some(RequestHeader { id, username, auth_revision });
-                    if process.node.propose([request.encode_to_vec().into()]).is_err() {
-                        cx.oracle.refused.insert(id);
-                        cx.out.told.push((ticket, Reply::Refused));
-                    } else if cx.planted.has(Bug::AcknowledgedBeforeApplied) && process.leads() {
-                        let index = process.node.status().commit + 1;
+                    process.waiters.insert(id, ticket);
+                    let data = request.encode_to_vec().into();
+                    process.input(NodeInput::Propose(vec![Proposal { id, data }]), cx)?;
+                    if cx.planted.has(Bug::AcknowledgedBeforeApplied)
+                        && process.leads()
+                        && process.waiters.remove(&id).is_some()
+                    {
+                        let index = process.pipeline.node().status().commit + 1;
                         cx.out.told.push((ticket, Reply::Applied(index)));
-                    } else {
-                        process.waiters.insert(id, ticket);
                     }
                 }
                 Ask::Read { request, linearizable } => {
@@ -374,10 +375,10 @@ impl World {
                     if at_once {
                         process.read(ticket, &request, cx)?;
                     } else {
-                        process.read_index_queue.push(Waiting { ticket, what: Behind::Read(request) });
+                        process.read_index(Waiting { ticket, what: Behind::Read(request) }, cx)?;
                     }
                 }
-                Ask::KeepAlive(lease) => process.renew(ticket, lease, cx, false),
+                Ask::KeepAlive(lease) => process.renew(ticket, lease, cx)?,
             }
             process.work(cx)
         })
@@ -451,7 +452,7 @@ impl World {
         self.say(|| format!("watcher {id} at {at:?}: {request:?}"));
         self.with(at.member, at.life, |process, cx| {
             process.hub.open_stream(at.stream, Duration::from_millis(50), process.moment(cx.now));
-            let point = process.state.keys.read_point();
+            let point = process.state().keys.read_point();
             let late = i64::from(cx.planted.has(Bug::WatchStartsLate));
             let request = WatchCreateRequest { start_revision: request.start_revision + late, ..request };
             process.hub.create(at.stream, &request, point.current, point.compacted);
