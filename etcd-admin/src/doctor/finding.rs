@@ -9,15 +9,13 @@ use std::process::ExitCode;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// A stable word.
+    /// A stable word. All fields are always in the JSON, empty or not, so that scripts can rely on them.
     pub(crate) check: &'static str,
     pub(crate) severity: Severity,
     /// Member, file or address that it is about; empty for the whole.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) subject: String,
     pub(crate) text: String,
     /// The remedy; empty when there is none.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) remedy: String,
 }
 

@@ -130,6 +130,7 @@ impl Process {
             }
             ApplyAction::Events(events) => self.hub.publish(&self.store, &events)?,
             ApplyAction::Tokens(_) => {}
+            ApplyAction::Compacted(_) if cx.planted.has(Bug::WatchersMissCompaction) => {}
             ApplyAction::Compacted(revision) => self.hub.compacted(revision),
             // Without a leader it is lost; the next write above the quota raises it again.
             ApplyAction::RaiseNoSpace => {
@@ -176,7 +177,9 @@ impl Process {
         self.expiry = Expiry::follow(self.state().leases.leases(), lease_settings());
         self.removal = None;
         let point = self.state().keys.read_point();
-        self.hub.skipped_to(point.current);
+        if !cx.planted.has(Bug::WatchersMissSnapshot) {
+            self.hub.skipped_to(point.current);
+        }
         self.hub.compacted(point.compacted);
         self.log.install(number, applied, hard_state);
         Ok(())

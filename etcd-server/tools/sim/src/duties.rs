@@ -49,10 +49,13 @@ impl Process {
             if cx.planted.has(Bug::LogForgetsWhatIsApplied) { self.apply.applied().0 } else { cx.disk.flushed.0 };
         cx.disk.log.forget(forget.saturating_sub(cx.plan.kept_entries));
         if !cx.planted.has(Bug::LogForgetsWhatIsApplied) {
-            let before = std::mem::take(&mut cx.disk.state);
+            let (state, flushed) = (std::mem::take(&mut cx.disk.state), cx.disk.flushed);
             cx.disk.flush(&self.store, self.apply.applied());
             if cx.planted.has(Bug::IndexWithoutState) {
-                cx.disk.state = before;
+                cx.disk.state = state;
+            }
+            if cx.planted.has(Bug::StateWithoutIndex) {
+                cx.disk.flushed = flushed;
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::check::Checked;
 use crate::disk::Write;
 use crate::plan::spread;
-use crate::planted::{Bug, Planted};
+use crate::planted::{Planted, spoil_hard_state};
 use crate::process::{Context, Process, Task};
 use consensus::{Entry, HardState};
 use pipeline::NodeInput;
@@ -32,8 +32,7 @@ impl LogThread {
         hard_state: Option<HardState>,
         planted: &Planted,
     ) {
-        let forgets_vote = planted.has(Bug::VoteNotPersisted);
-        let hard_state = hard_state.map(|state| if forgets_vote { HardState { vote: 0, ..state } } else { state });
+        let hard_state = hard_state.map(|hard_state| spoil_hard_state(hard_state, planted));
         self.queue.push_back(LogCommand::Persist { number, write: Write { entries, hard_state, commit: None } });
     }
 

@@ -1,9 +1,10 @@
 //! Bugs that can be planted, to see that they are found. Each is one that a real system had, or
 //! could have had.
 
+use crate::disk::Disk;
 use apply::{Applied, ApplyError, RequestKind};
 use bytes::Bytes;
-use consensus::{Entry, EntryKind};
+use consensus::{Entry, EntryKind, HardState};
 use fastrand::Rng;
 use prost::Message as _;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -11,7 +12,8 @@ use proto::etcdserverpb::{
     InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, ResponseHeader, WatchResponse,
 };
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Batch as _, Cursor as _, MemoryBatch, MemoryStore, Table, View as _};
+use schema::{Batch as _, Cursor as _, MemoryBatch, MemoryStore, Table, View as _, meta};
+use std::sync::Arc;
 use types::{MainRevision, Revision};
 
 /// A bug that can be planted.
@@ -91,6 +93,29 @@ pub enum Bug {
     WritesRefused,
     /// Every renewal of a lease is refused.
     RenewalsRefused,
+    /// The term of a member is not persisted.
+    TermNotPersisted,
+    /// The state is flushed with the applied index of the flush before: entries are applied twice
+    /// after a crash (etcd 3.5.0 to 3.5.2 did so).
+    StateWithoutIndex,
+    /// A snapshot claims the index behind its state.
+    SnapshotIndexTooHigh,
+    /// A snapshot lacks the ids of removed members.
+    SnapshotWithoutRemovedMembers,
+    /// A restart loses the revision of authentication (etcd 3.4 before 3.4.4 did so).
+    AuthRevisionLost,
+    /// A restart loses the keys that are attached to leases.
+    LeaseKeysLost,
+    /// A restart loses the alarms.
+    AlarmsLost,
+    /// A restart loses the revision up to which history is compacted.
+    CompactRevisionLost,
+    /// The configuration of the raft group is not written with the state.
+    ConfigurationNotWritten,
+    /// Watchers are not made to catch up when a snapshot takes the place of the state.
+    WatchersMissSnapshot,
+    /// Watchers are not told of a compaction.
+    WatchersMissCompaction,
 }
 
 /// The bug of a run, if any.
@@ -137,6 +162,23 @@ pub(crate) fn spoil_snapshot(state: &mut MemoryStore, planted: &Planted) {
     if planted.has(Bug::SnapshotWithoutUsers) {
         empty(state, Table::Users);
     }
+    if planted.has(Bug::SnapshotWithoutRemovedMembers) {
+        empty(state, Table::RemovedMembers);
+    }
+}
+
+/// Returns the index that a snapshot of a state claims.
+pub(crate) fn spoil_snapshot_index(index: u64, planted: &Planted) -> u64 {
+    index + u64::from(planted.has(Bug::SnapshotIndexTooHigh))
+}
+
+/// Returns the term and vote as they reach the log.
+pub(crate) fn spoil_hard_state(hard_state: HardState, planted: &Planted) -> HardState {
+    match planted.0 {
+        Some(Bug::VoteNotPersisted) => HardState { vote: 0, ..hard_state },
+        Some(Bug::TermNotPersisted) => HardState { term: 1, vote: 0, ..hard_state },
+        _ => hard_state,
+    }
 }
 
 fn empty(state: &mut MemoryStore, table: Table) {
@@ -159,6 +201,9 @@ pub(crate) fn found_applied(flushed: (u64, u64), planted: &Planted) -> (u64, u64
 pub(crate) fn spoil_batch(batch: &mut MemoryBatch, planted: &Planted, random: &mut Rng) {
     if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 && !batch.changes.is_empty() {
         batch.changes.swap_remove(random.usize(..batch.changes.len()));
+    }
+    if planted.has(Bug::ConfigurationNotWritten) {
+        batch.changes.retain(|change| (change.0, &change.1[..]) != (Table::Meta, meta::CONF_STATE));
     }
 }
 
@@ -228,7 +273,15 @@ pub(crate) fn spoil_watch(response: WatchResponse, planted: &Planted) -> Vec<Wat
     vec![response]
 }
 
-pub(crate) fn spoil_disk(disk: &mut crate::disk::Disk, planted: &Planted) {
+/// Spoils what a member finds on its disk after a crash.
+pub(crate) fn spoil_disk(disk: &mut Disk, planted: &Planted) {
+    match planted.0 {
+        Some(Bug::AuthRevisionLost) => Arc::make_mut(&mut disk.state).delete(Table::Meta, b"authRevision"),
+        Some(Bug::CompactRevisionLost) => Arc::make_mut(&mut disk.state).delete(Table::Meta, meta::COMPACT_REVISION),
+        Some(Bug::LeaseKeysLost) => empty(Arc::make_mut(&mut disk.state), Table::LeaseKeys),
+        Some(Bug::AlarmsLost) => empty(Arc::make_mut(&mut disk.state), Table::Alarms),
+        _ => {}
+    }
     if planted.has(Bug::LogNotReplayed) {
         disk.log.entries.retain(|entry| entry.index <= disk.flushed.0);
         disk.log.hard_state.commit = disk.log.hard_state.commit.min(disk.flushed.0);

@@ -377,7 +377,7 @@ impl Process {
         }
         let Voters { voters, learners } = voters(&state)?;
         metadata.conf_state = Some(ConfState { voters, learners, ..ConfState::default() });
-        (metadata.index, metadata.term) = (index, term);
+        (metadata.index, metadata.term) = (crate::planted::spoil_snapshot_index(index, cx.planted), term);
         cx.out.messages.push((message, Some(Arc::new(state))));
         Ok(())
     }
