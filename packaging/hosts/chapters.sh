@@ -42,7 +42,9 @@ chapter_started() {
 }
 
 chapter_seen() {
-    says "systemctl status tells role and revision" 'Status: "(leader|follower), term [0-9]+, revision 2, voters 3"' 1 "systemctl status --no-pager etcd-server"
+    # The line is renewed once a second.
+    until_true "systemctl status tells role and revision" 1 \
+        "systemctl status --no-pager etcd-server | grep -Eq 'Status: \"(leader|follower), term [0-9]+, revision 2, voters 3\"'"
     says "the journal finds a member's messages by field" "raft role changed" 1 "journalctl --no-pager ETCD_MEMBER=etcd1"
     says "and what they are about" "raft role changed" 1 "journalctl --no-pager --output=cat ETCD_MEMBER=etcd1 ETCD_ROLE=Follower + ETCD_MEMBER=etcd1 ETCD_ROLE=Leader"
     local id

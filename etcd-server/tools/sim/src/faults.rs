@@ -26,7 +26,7 @@ impl World {
         let running: Vec<_> =
             self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| *id).collect();
         // Half of the faults hit the leader, where most can go wrong.
-        let leader = self.leader().filter(|_| self.random.bool());
+        let leader = self.leader().filter(|_| self.plan.at_leader || self.random.bool());
         let Some(victim) = leader.or_else(|| self.random.choice(&running).copied()) else { return Ok(()) };
         self.say(|| format!("fault: {fault:?} of {victim}"));
         match fault {

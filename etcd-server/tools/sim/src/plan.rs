@@ -11,6 +11,15 @@ pub(crate) const TICK: Time = 10 * MILLISECOND;
 /// Maximum error of clocks, in thousandths.
 pub(crate) const DRIFT_MAX: u64 = 200;
 
+/// Kinds of operations that a focused run is made of, by their place in [`Plan::weights`].
+#[derive(Clone, Copy)]
+enum Kind {
+    Put = 0,
+    LinearizableRange = 2,
+    LeaseGrant = 9,
+    KeepAlive = 10,
+}
+
 /// Kinds of faults, as bits of [`Plan::faults`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -75,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) auth: bool,
     /// Weight of each kind of operation, of a hundred.
     pub(crate) weights: Vec<u32>,
+    /// `true` if all faults hit the leader, and all operations go to it.
+    pub(crate) at_leader: bool,
 }
 
 impl Plan {
@@ -85,7 +96,7 @@ impl Plan {
             faults.clear();
         }
         let (lossy, doubling) = (random.u8(..3) == 0, random.u8(..3) == 0);
-        Self {
+        let mut plan = Self {
             initial_members,
             faults_until: random.u64(3..9) * SECOND,
             fault_pause: random.u64(50..800) * MILLISECOND,
@@ -109,6 +120,55 @@ impl Plan {
             weights: (0..crate::client::KINDS)
                 .map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) })
                 .collect(),
+            at_leader: false,
+        };
+        // A mixture seldom has the few steps of one rare fault in a row.
+        match random.u8(..12) {
+            0 => plan.draw_sleeping_leaders(random),
+            1 => plan.draw_contested_votes(random),
+            2 => plan.draw_late_read_indexes(random),
+            _ => {}
+        }
+        plan
+    }
+
+    /// A leader sleeps while it is replaced, wakes up with the requests that have arrived, and does
+    /// not know better for a moment. Few leases, so that the same one is seen again.
+    fn draw_sleeping_leaders(&mut self, random: &mut Rng) {
+        self.faults = vec![Fault::Pause];
+        self.fault_pause = random.u64(400..1500) * MILLISECOND;
+        self.at_leader = true;
+        self.auth = false;
+        self.loss = 0;
+        self.think = random.u64(10..100) * MILLISECOND;
+        self.only(&[(Kind::Put, 3), (Kind::LeaseGrant, 5), (Kind::KeepAlive, 20)]);
+    }
+
+    /// Members crash right after they have voted, and are asked again in the same term.
+    fn draw_contested_votes(&mut self, random: &mut Rng) {
+        self.initial_members = self.initial_members.max(5);
+        self.faults = vec![Fault::Crash, Fault::CrashAll, Fault::Reset];
+        self.fault_pause = random.u64(5..40) * MILLISECOND;
+        self.pre_vote = false;
+        self.delay = random.u64(2..7) * MILLISECOND;
+    }
+
+    /// Answers to the reads of an earlier life of a member arrive in a later one.
+    fn draw_late_read_indexes(&mut self, random: &mut Rng) {
+        self.faults = vec![Fault::Crash];
+        self.fault_pause = random.u64(20..100) * MILLISECOND;
+        self.delay = random.u64(4..10) * MILLISECOND;
+        self.overtaking = true;
+        self.think = random.u64(1..5) * MILLISECOND;
+        self.only(&[(Kind::Put, 10), (Kind::LinearizableRange, 20)]);
+    }
+
+    fn only(&mut self, weights: &[(Kind, u32)]) {
+        self.weights = vec![0; crate::client::KINDS];
+        for (kind, weight) in weights {
+            if let Some(entry) = self.weights.get_mut(*kind as usize) {
+                *entry = *weight;
+            }
         }
     }
 }

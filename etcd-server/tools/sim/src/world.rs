@@ -424,6 +424,11 @@ impl World {
     }
 
     fn any_member(&mut self) -> u64 {
+        if self.plan.at_leader
+            && let Some(leader) = self.leader()
+        {
+            return leader;
+        }
         let ids: Vec<_> = self.members.iter().filter(|(_, member)| !member.gone).map(|(id, _)| *id).collect();
         *self.random.choice(&ids).unwrap_or(&1)
     }
