@@ -21,7 +21,7 @@ chapter_founded() {
     is "so is the configuration" "640 root:etcd" 1 "stat -c '%a %U:%G' /etc/etcd/etcd.yaml"
     is "snapshots have their times" "active 3" 1 "echo \$(systemctl is-active etcd-snapshot.timer) \$(systemctl show --property=ExecStart etcd-snapshot.service | grep -o 'keep-last [0-9]*' | grep -o '[0-9]*' | sort -u)"
     for i in $members; do is "etcd$i has its own two keys" 2 "$i" "grep -rlE 'BEGIN .*PRIVATE KEY' /etc/etcd | wc -l"; done
-    [ "$(find "$work/authorities" -name '*.key' | wc -l)" = 2 ] && pass "no member's key came to Ansible's machine" || fail "there are keys beside the CAs': $(find "$work/authorities" -name '*.key')"
+    [ "$(find "$work/ca" -name '*.key' | wc -l)" = 2 ] && pass "no member's key came to Ansible's machine" || fail "there are keys beside the CAs': $(find "$work/ca" -name '*.key')"
     says "a write with TLS" OK 2 "etcd-admin put kept 'by the cluster'"
 }
 
@@ -98,26 +98,26 @@ chapter_revoked() {
     unchanged "a second time nothing is left to do"
 }
 
-chapter_authorities() {
+chapter_ca_rotation() {
     local before CA kind
     before=$(processes)
-    CA=$(cat "$work/authorities/peer/ca.crt" "$work/authorities/client/ca.crt" | sha256sum)
+    CA=$(cat "$work/ca/peer/ca.crt" "$work/ca/client/ca.crt" | sha256sum)
     new_client old
-    play rotate_authorities --check -e '{"etcd_authorities": ["peer", "client"]}'
-    [ "$(cat "$work/authorities/peer/ca.crt" "$work/authorities/client/ca.crt" | sha256sum)" = "$CA" ] && pass "check mode changes nothing" || fail "check mode made a CA"
+    play rotate_ca --check -e '{"etcd_ca_kinds": ["peer", "client"]}'
+    [ "$(cat "$work/ca/peer/ca.crt" "$work/ca/client/ca.crt" | sha256sum)" = "$CA" ] && pass "check mode changes nothing" || fail "check mode made a CA"
     begin_load
     # The play stops until clients trust both CAs, and again until they have certificates of the new one, and goes on when it is run again.
-    stops "bring.*bundle.crt to all clients" rotate_authorities -e '{"etcd_authorities": ["peer", "client"]}'
+    stops "bring.*bundle.crt to all clients" rotate_ca -e '{"etcd_ca_kinds": ["peer", "client"]}'
     new_client load
-    stops "no successor yet: .*client load" rotate_authorities -e '{"etcd_authorities": ["peer", "client"], "etcd_clients_trust_both": true}'
+    stops "no successor yet: .*client load" rotate_ca -e '{"etcd_ca_kinds": ["peer", "client"], "etcd_clients_trust_both": true}'
     cp "$work/client-old.crt" "$work/client-former.crt"
     cp "$work/client-old.key" "$work/client-former.key"
     new_client old
     new_client load
-    play rotate_authorities -e '{"etcd_authorities": ["peer", "client"], "etcd_clients_trust_both": true}'
+    play rotate_ca -e '{"etcd_ca_kinds": ["peer", "client"], "etcd_clients_trust_both": true}'
     end_load
     for kind in peer client; do is "members trust the new $kind CA alone" 1 1 "grep -c BEGIN /etc/etcd/pki/current/$kind-ca.crt"; done
-    [ "$(cat "$work/authorities/peer/ca.crt" "$work/authorities/client/ca.crt" | sha256sum)" != "$CA" ] && pass "it is another one" || fail "the CAs are the same"
+    [ "$(cat "$work/ca/peer/ca.crt" "$work/ca/client/ca.crt" | sha256sum)" != "$CA" ] && pass "it is another one" || fail "the CAs are the same"
     [ "$(processes)" = "$before" ] && pass "without a restart" || fail "a member was restarted"
     if as_client former get kept >"$work/log" 2>&1; then fail "a client of the old CA is served"; else pass "a client of the old CA is refused: $(grep -m1 . "$work/log")"; fi
     as_client old get kept | grep -q "by the cluster" && pass "one of the new CA is served" || fail "a client of the new CA is refused"

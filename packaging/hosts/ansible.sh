@@ -39,7 +39,7 @@ vars:
   ansible_ssh_private_key_file: $LAB/key
   ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5
   install_repository: "deb [trusted=yes] file:/srv/packages/$version ./"
-  certificates_authorities: $work/authorities
+  certificates_ca_dir: $work/ca
   certificates_program: ${binaries:?}/etcd-admin
 YAML
     } >"$work/cluster.yaml"
@@ -90,7 +90,7 @@ voters() { # what, host, how many
 # A client of its own, with a certificate: new_client NAME.
 new_client() {
     rm -rf "$work/issued" && mkdir "$work/issued"
-    "$binaries/etcd-admin" --ca-dir "$work/authorities" cert issue client --cn "$1" --out "$work/issued" >/dev/null
+    "$binaries/etcd-admin" --ca-dir "$work/ca" cert issue client --cn "$1" --out "$work/issued" >/dev/null
     flock "$work/load.out.lock" mv -f "$work"/issued/* "$work"
 }
 endpoints() { for i in $members; do printf 'https://10.77.0.1%s:2379 ' "$i"; done | sed 's/ $//' | tr ' ' ','; }
@@ -118,6 +118,6 @@ environment
 # shellcheck source=/dev/null
 [ ! -f "$work/state" ] || . "$work/state"
 cluster_file
-[ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates revoked CAs snapshots grow replaced emptied restored recovered
+[ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates revoked ca_rotation snapshots grow replaced emptied restored recovered
 run_chapters "$@"
 conclude

@@ -13,7 +13,7 @@ TOOL = "/usr/bin/etcd-admin"
 
 # Options that several modules have; documented in doc_fragments.
 PROGRAM = {"program": {"type": "path"}}
-AUTHORITIES = {"directory": {"type": "path", "required": True}, "passphrase_file": {"type": "path"}}
+CA_SPEC = {"directory": {"type": "path", "required": True}, "passphrase_file": {"type": "path"}}
 DOCUMENT = {"document": {"type": "dict", "required": True}, "member": {"type": "str", "required": True}}
 
 

@@ -12,7 +12,7 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.ca
   - etcd_appliance.cluster.program
 options:
   request:
@@ -59,13 +59,13 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, call, text_of
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            **AUTHORITIES,
+            **CA_SPEC,
             "request": {"type": "str", "required": True},
             "profile": {"type": "str", "required": True, "choices": ["server", "peer", "client", "admin", "metrics"]},
             "names": {"type": "list", "elements": "str", "default": []},

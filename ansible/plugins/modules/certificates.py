@@ -42,8 +42,8 @@ EXAMPLES = r"""
   etcd_appliance.cluster.certificates:
     directory: /etc/etcd/pki
     signed: ["{{ signed.certificate }}"]
-    client_ca: "{{ authorities.client_ca }}"
-    peer_ca: "{{ authorities.peer_ca }}"
+    client_ca: "{{ ca.client_ca }}"
+    peer_ca: "{{ ca.peer_ca }}"
 """
 
 RETURN = r"""

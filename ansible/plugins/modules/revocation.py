@@ -12,7 +12,7 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.ca
   - etcd_appliance.cluster.program
 options:
   certificate:
@@ -30,12 +30,12 @@ EXAMPLES = r"""
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, TOOL
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, TOOL
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={**AUTHORITIES, "certificate": {"type": "str", "required": True}, **PROGRAM},
+        argument_spec={**CA_SPEC, "certificate": {"type": "str", "required": True}, **PROGRAM},
         supports_check_mode=True,
     )
     words = ["--ca-dir", module.params["directory"], "cert", "revoke", module.params["certificate"]]

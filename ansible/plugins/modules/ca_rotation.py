@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: authority_rotation
+module: ca_rotation
 short_description: Takes one step of the exchange of an authority, if it is its turn
 description:
   - V(start) makes the next authority, V(switch) lets it issue, V(finish) drops the old one.
@@ -13,7 +13,7 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.ca
   - etcd_appliance.cluster.program
 options:
   kind:
@@ -30,7 +30,7 @@ options:
 
 EXAMPLES = r"""
 - name: Begin
-  etcd_appliance.cluster.authority_rotation:
+  etcd_appliance.cluster.ca_rotation:
     directory: ~/.etcd-admin/prod
     kind: peer
     step: start
@@ -45,7 +45,7 @@ phase:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, call
 
 TURN = {"start": "none", "switch": "trust-both", "finish": "reissue"}
 
@@ -53,7 +53,7 @@ TURN = {"start": "none", "switch": "trust-both", "finish": "reissue"}
 def main():
     module = AnsibleModule(
         argument_spec={
-            **AUTHORITIES,
+            **CA_SPEC,
             "kind": {"type": "str", "required": True, "choices": ["client", "peer"]},
             "step": {"type": "str", "required": True, "choices": list(TURN)},
             **PROGRAM,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: authorities
+module: ca
 short_description: Makes the two CAs of a cluster and keeps their revocation lists current, on the machine that holds the keys
 description:
   - One signs for clients and servers, the other for members among themselves. What is there is left alone.
@@ -13,7 +13,7 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.ca
   - etcd_appliance.cluster.program
 options:
   name:
@@ -24,7 +24,7 @@ options:
 
 EXAMPLES = r"""
 - name: Make the authorities
-  etcd_appliance.cluster.authorities:
+  etcd_appliance.cluster.ca:
     directory: ~/.etcd-admin/prod
   delegate_to: localhost
 """
@@ -56,13 +56,13 @@ peer_crl:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, call, text_of
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            **AUTHORITIES,
+            **CA_SPEC,
             "name": {"type": "str", "default": "etcd"},
             **PROGRAM,
         },
