@@ -10,7 +10,7 @@ short_description: Hosts of an etcd cluster, from its cluster.yaml
 description:
   - Every member of the file is a host of the group C(etcd), under its name.
   - The C(vars) of the file and of its members are the variables of the group and of the hosts, such as C(ansible_user).
-  - C(etcd_cluster) holds the whole file with what it leaves out filled in, C(etcd_member) what it says about a host, and C(etcd_document) the file
+  - C(etcd_cluster) holds the whole file with what it leaves out filled in, C(etcd_member) what it says about a host, and C(etcd_cluster_config) the file
     as it is, without any C(vars).
 author:
   - The authors of the etcd appliance
@@ -59,14 +59,14 @@ class InventoryModule(BaseInventoryPlugin):
 
     def parse(self, inventory, loader, path, cache=True):
         super().parse(inventory, loader, path, cache)
-        document = loader.load_from_file(path, cache="none")
-        if not isinstance(document, dict) or document.get("schema") != 1 or not document.get("members"):
+        cluster_config = loader.load_from_file(path, cache="none")
+        if not isinstance(cluster_config, dict) or cluster_config.get("schema") != 1 or not cluster_config.get("members"):
             raise AnsibleParserError(f"{path}: not a cluster.yaml: it needs schema: 1 and members")
-        cluster = {**CLUSTER, **document, "tls": {**TLS, **document.get("tls", {})}}
-        cluster["members"] = [member_of(cluster, member) for member in document["members"]]
+        cluster = {**CLUSTER, **cluster_config, "tls": {**TLS, **cluster_config.get("tls", {})}}
+        cluster["members"] = [member_of(cluster, member) for member in cluster_config["members"]]
         inventory.add_group("etcd")
         inventory.set_variable("etcd", "etcd_cluster", cluster)
-        inventory.set_variable("etcd", "etcd_document", without_vars(document))
+        inventory.set_variable("etcd", "etcd_cluster_config", without_vars(cluster_config))
         for name, value in cluster["vars"].items():
             inventory.set_variable("etcd", name, value)
         for member in cluster["members"]:
@@ -77,10 +77,10 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.set_variable(host, name, value)
 
 
-def without_vars(document):
+def without_vars(cluster_config):
     """The document for the hosts: variables of Ansible may be secrets."""
-    shared = {key: value for key, value in document.items() if key != "vars"}
-    shared["members"] = [{key: value for key, value in member.items() if key != "vars"} for member in document["members"]]
+    shared = {key: value for key, value in cluster_config.items() if key != "vars"}
+    shared["members"] = [{key: value for key, value in member.items() if key != "vars"} for member in cluster_config["members"]]
     return shared
 
 

@@ -14,7 +14,7 @@ TOOL = "/usr/bin/etcd-admin"
 # Options that several modules have; documented in doc_fragments.
 PROGRAM = {"program": {"type": "path"}}
 CA_SPEC = {"directory": {"type": "path", "required": True}, "passphrase_file": {"type": "path"}}
-DOCUMENT = {"document": {"type": "dict", "required": True}, "member": {"type": "str", "required": True}}
+CLUSTER_CONFIG_SPEC = {"cluster_config": {"type": "dict", "required": True}, "member": {"type": "str", "required": True}}
 
 
 def call(module, words, codes=(0,), data=None):
@@ -41,13 +41,13 @@ def text_of(path):
 
 
 @contextlib.contextmanager
-def document_words(module):
+def cluster_config_args(module):
     """Flags that name the cluster's document and the member, while the document lies in a file of its own."""
     with tempfile.TemporaryDirectory(dir=module.tmpdir) as directory:
         path = os.path.join(directory, "cluster.yaml")
         with open(path, "w", encoding="utf-8") as file:
             # What is JSON is YAML, too.
-            json.dump(module.params["document"], file)
+            json.dump(module.params["cluster_config"], file)
         yield ["--cluster", path, "--member", module.params["member"], *(["--dry-run"] if module.check_mode else [])]
 
 

@@ -13,14 +13,14 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.document
+  - etcd_appliance.cluster.cluster_config
   - etcd_appliance.cluster.program
 """
 
 EXAMPLES = r"""
 - name: Write its configuration
   etcd_appliance.cluster.configuration:
-    document: "{{ etcd_document }}"
+    cluster_config: "{{ etcd_cluster_config }}"
     member: "{{ etcd_member.name }}"
 """
 
@@ -33,12 +33,12 @@ files:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import DOCUMENT, PROGRAM, call, diff_of, document_words
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CLUSTER_CONFIG_SPEC, PROGRAM, call, diff_of, cluster_config_args
 
 
 def main():
-    module = AnsibleModule(argument_spec={**DOCUMENT, **PROGRAM}, supports_check_mode=True)
-    with document_words(module) as words:
+    module = AnsibleModule(argument_spec={**CLUSTER_CONFIG_SPEC, **PROGRAM}, supports_check_mode=True)
+    with cluster_config_args(module) as words:
         answer, _ = call(module, ["init", "apply", *words])
     files = [change["path"] for change in answer["diff"]]
     if not answer["ready"] and not module.check_mode:

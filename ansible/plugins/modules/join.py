@@ -13,7 +13,7 @@ description:
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.document
+  - etcd_appliance.cluster.cluster_config
   - etcd_appliance.cluster.program
 options:
   wait:
@@ -24,12 +24,12 @@ options:
 EXAMPLES = r"""
 - name: Make it a learner
   etcd_appliance.cluster.join:
-    document: "{{ etcd_document }}"
+    cluster_config: "{{ etcd_cluster_config }}"
     member: "{{ etcd_member.name }}"
 
 - name: Let it vote as soon as it has caught up
   etcd_appliance.cluster.join:
-    document: "{{ etcd_document }}"
+    cluster_config: "{{ etcd_cluster_config }}"
     member: "{{ etcd_member.name }}"
     wait: 10m
 """
@@ -47,13 +47,13 @@ votes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import DOCUMENT, PROGRAM, call, diff_of, document_words
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CLUSTER_CONFIG_SPEC, PROGRAM, call, diff_of, cluster_config_args
 
 
 def main():
-    module = AnsibleModule(argument_spec={**DOCUMENT, "wait": {"type": "str"}, **PROGRAM}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={**CLUSTER_CONFIG_SPEC, "wait": {"type": "str"}, **PROGRAM}, supports_check_mode=True)
     wait = module.params["wait"]
-    with document_words(module) as words:
+    with cluster_config_args(module) as words:
         answer, _ = call(module, ["join", *words, *(["--wait", wait] if wait else ["--no-wait"])])
     if not answer["ready"] and not module.check_mode:
         module.fail_json(msg="the member cannot join yet: " + "; ".join(answer["next"]))

@@ -8,8 +8,8 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
-  document:
-    description: The cluster.yaml, without what is meant for Ansible alone; the inventory has it as C(etcd_document).
+  cluster_config:
+    description: The cluster.yaml, without what is meant for Ansible alone; the inventory has it as C(etcd_cluster_config).
     type: dict
     required: true
   member:
