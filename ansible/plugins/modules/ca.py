@@ -78,8 +78,8 @@ def main():
     published = []
     if not module.check_mode:
         for kind in ("client", "peer"):
-            answer, _ = call(module, ["--ca-dir", directory, "crl", "publish", "--kind", kind, "--if-due", *secret])
-            published += [kind] if answer["changed"] else []
+            report, _ = call(module, ["--ca-dir", directory, "crl", "publish", "--kind", kind, "--if-due", *secret])
+            published += [kind] if report["changed"] else []
     bundles = {}
     for kind in ("client", "peer"):
         bundles[f"{kind}_ca"] = text_of(os.path.join(directory, kind, "bundle.crt")) or ""

@@ -96,8 +96,8 @@ def main():
             words += ["--cert", written(f"certificate{number}", text)]
         for name, text in changed.items():
             words += ["--" + name.replace("_", "-"), written(name, text)]
-        answer, _ = call(module, words)
-    module.exit_json(changed=True, files=answer.get("changed", files))
+        report, _ = call(module, words)
+    module.exit_json(changed=True, files=report.get("changed", files))
 
 
 if __name__ == "__main__":

@@ -39,11 +39,11 @@ from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin impor
 def main():
     module = AnsibleModule(argument_spec={**CLUSTER_CONFIG_SPEC, **PROGRAM}, supports_check_mode=True)
     with cluster_config_args(module) as words:
-        answer, _ = call(module, ["init", "apply", *words])
-    files = [change["path"] for change in answer["diff"]]
-    if not answer["ready"] and not module.check_mode:
-        module.fail_json(msg="the member cannot start yet: " + "; ".join(answer["next"]), files=files)
-    module.exit_json(changed=answer["changed"], files=files, diff=diff_of(answer["diff"]))
+        report, _ = call(module, ["init", "apply", *words])
+    files = [change["path"] for change in report["diff"]]
+    if not report["ready"] and not module.check_mode:
+        module.fail_json(msg="the member cannot start yet: " + "; ".join(report["next"]), files=files)
+    module.exit_json(changed=report["changed"], files=files, diff=diff_of(report["diff"]))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ ok:
   description: Whether nothing is bad.
   returned: always
   type: bool
-told:
+messages:
   description: What is not good, a line each.
   returned: always
   type: list
@@ -73,9 +73,9 @@ def main():
     words = ["doctor", module.params["scope"]]
     if module.params["scope"] == "host":
         words += ["--config", module.params["config_file"], *(["--no-probe"] if module.check_mode else [])]
-    answer, code = call(module, words, codes=(OK, FAILED, SOMETHING_IS_BAD, UNREACHABLE, TIMEOUT))
+    report, code = call(module, words, codes=(OK, FAILED, SOMETHING_IS_BAD, UNREACHABLE, TIMEOUT))
     # A cluster that nobody serves answers nothing.
-    findings = answer.get("findings") or [
+    findings = report.get("findings") or [
         {
             "check": module.params["scope"],
             "severity": "bad",
@@ -84,8 +84,8 @@ def main():
             "remedy": "look at the findings of the hosts; when most members are lost for good, the playbook recover",
         }
     ]
-    told = [line_of(found) for found in findings if found["severity"] != "good"]
-    module.exit_json(changed=False, ok=code == OK, told=told, findings=findings)
+    messages = [line_of(found) for found in findings if found["severity"] != "good"]
+    module.exit_json(changed=False, ok=code == OK, messages=messages, findings=findings)
 
 
 if __name__ == "__main__":

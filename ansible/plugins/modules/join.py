@@ -40,7 +40,7 @@ steps:
   returned: always
   type: list
   elements: str
-votes:
+voter:
   description: Whether it is a member that votes.
   returned: always
   type: bool
@@ -54,14 +54,14 @@ def main():
     module = AnsibleModule(argument_spec={**CLUSTER_CONFIG_SPEC, "wait": {"type": "str"}, **PROGRAM}, supports_check_mode=True)
     wait = module.params["wait"]
     with cluster_config_args(module) as words:
-        answer, _ = call(module, ["join", *words, *(["--wait", wait] if wait else ["--no-wait"])])
-    if not answer["ready"] and not module.check_mode:
-        module.fail_json(msg="the member cannot join yet: " + "; ".join(answer["next"]))
-    steps = answer["steps"]
+        report, _ = call(module, ["join", *words, *(["--wait", wait] if wait else ["--no-wait"])])
+    if not report["ready"] and not module.check_mode:
+        module.fail_json(msg="the member cannot join yet: " + "; ".join(report["next"]))
+    steps = report["steps"]
     if not wait and not module.check_mode:
         # The last step is left to who waits.
         steps = [step for step in steps if not step.startswith("let ")]
-    module.exit_json(changed=bool(steps or answer["diff"]), steps=steps, votes=answer["votes"], diff=diff_of(answer["diff"]))
+    module.exit_json(changed=bool(steps or report["diff"]), steps=steps, voter=report["votes"], diff=diff_of(report["diff"]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-answer:
+report:
   description: What etcd-admin member ok-to-stop tells.
   returned: always
   type: dict
@@ -45,10 +45,10 @@ def main():
         argument_spec={"members": {"type": "list", "elements": "str", "required": True}, **PROGRAM},
         supports_check_mode=True,
     )
-    answer, code = call(module, ["member", "ok-to-stop", *module.params["members"]], codes=(OK, NOT_NOW))
+    report, code = call(module, ["member", "ok-to-stop", *module.params["members"]], codes=(OK, NOT_NOW))
     if code == NOT_NOW:
-        module.fail_json(msg=f"must not be stopped now: {answer.get('reason')}", answer=answer)
-    module.exit_json(changed=False, answer=answer)
+        module.fail_json(msg=f"must not be stopped now: {report.get('reason')}", report=report)
+    module.exit_json(changed=False, report=report)
 
 
 if __name__ == "__main__":

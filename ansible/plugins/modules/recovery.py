@@ -51,7 +51,7 @@ loss:
   description: What may be lost, in words.
   returned: not in check mode
   type: str
-answer:
+report:
   description: What etcd-admin recover apply tells.
   returned: not in check mode
   type: dict
@@ -62,7 +62,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call, text_of
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import stamp
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir import timestamp
 
 
 def put_in_place(module, made):
@@ -95,16 +95,16 @@ def main():
     journal = json.loads(text_of(os.path.join(work, "plan.journal")) or "{}")
     if "aside" in journal.get("done", []) and not os.path.isdir(made):
         # An earlier recovery, which came to its end.
-        os.rename(work, f"{work}-{stamp()}")
+        os.rename(work, f"{work}-{timestamp()}")
     os.makedirs(work, mode=0o700, exist_ok=True)
     if not os.path.exists(plan):
         entry = f"{params['name']}={params['peer_url']}"
         call(module, ["recover", "plan", "--initial-cluster", entry, "--output-dir", work, "--plan", plan, params["data_dir"]])
         if not os.path.exists(plan):
             module.fail_json(msg="no plan was made: the cluster serves, and there is nothing to recover")
-    answer, _ = call(module, ["recover", "apply", "--yes", plan])
+    report, _ = call(module, ["recover", "apply", "--yes", plan])
     put_in_place(module, made)
-    module.exit_json(changed=True, plan=plan, loss=json.loads(text_of(plan))["loss"], answer=answer)
+    module.exit_json(changed=True, plan=plan, loss=json.loads(text_of(plan))["loss"], report=report)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-answer:
+report:
   description: What etcd-admin recover verify tells.
   returned: always
   type: dict
@@ -39,10 +39,10 @@ OK, NOT_OK = 0, 3
 
 def main():
     module = AnsibleModule(argument_spec={"plan": {"type": "path", "required": True}, **PROGRAM}, supports_check_mode=True)
-    answer, code = call(module, ["recover", "verify", module.params["plan"]], codes=(OK, NOT_OK))
+    report, code = call(module, ["recover", "verify", module.params["plan"]], codes=(OK, NOT_OK))
     if code == NOT_OK:
-        module.fail_json(msg="not what was recovered: " + "; ".join(answer["findings"]), answer=answer)
-    module.exit_json(changed=False, answer=answer)
+        module.fail_json(msg="not what was recovered: " + "; ".join(report["findings"]), report=report)
+    module.exit_json(changed=False, report=report)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ rank:
   description: Compares survivors, as text; empty when it is not usable.
   returned: always
   type: str
-answer:
+report:
   description: What etcd-admin recover inspect tells.
   returned: always
   type: dict
@@ -50,10 +50,10 @@ OK, DAMAGED = 0, 7
 
 def main():
     module = AnsibleModule(argument_spec={"data_dir": {"type": "path", "required": True}, **PROGRAM}, supports_check_mode=True)
-    answer, _ = call(module, ["recover", "inspect", module.params["data_dir"]], codes=(OK, DAMAGED))
-    found = answer["survivors"]
+    report, _ = call(module, ["recover", "inspect", module.params["data_dir"]], codes=(OK, DAMAGED))
+    found = report["survivors"]
     rank = f"{found[0]['last_term']:020d}-{found[0]['last_index']:020d}" if found else ""
-    module.exit_json(changed=False, usable=bool(found), rank=rank, answer=answer)
+    module.exit_json(changed=False, usable=bool(found), rank=rank, report=report)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ moved_to:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import move_aside
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir import move_data
 
 
 def main():
@@ -77,7 +77,7 @@ def main():
     params = module.params
     if module.check_mode:
         module.exit_json(changed=True, moved_to="")
-    moved_to = move_aside(params["data_dir"], "restore")
+    moved_to = move_data(params["data_dir"], "restore")
     cluster = ",".join(f"{name}={url}" for name, url in params["members"].items())
     words = ["snapshot", "restore", params["snapshot"], "--name", params["name"], "--data-dir", params["data_dir"]]
     call(module, [*words, "--initial-cluster", cluster, "--initial-cluster-token", params["token"]])

@@ -43,8 +43,8 @@ def main():
     )
     if module.check_mode:
         module.exit_json(changed=True)
-    answer, _ = call(module, ["snapshot", "save", "--dir", module.params["directory"]])
-    module.exit_json(changed=True, snapshot=answer)
+    report, _ = call(module, ["snapshot", "save", "--dir", module.params["directory"]])
+    module.exit_json(changed=True, snapshot=report)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: snapshot_check
 short_description: Fails unless a snapshot is whole, as etcd-admin snapshot verify tells
 description:
-  - With O(drill) a member is started from it in a throw-away place.
+  - With O(test_restore) a member is started from it in a throw-away place.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -18,7 +18,7 @@ options:
     description: The snapshot.
     type: path
     required: true
-  drill:
+  test_restore:
     description: Restores it somewhere, starts a member there and compares hashes.
     type: bool
     default: false
@@ -28,11 +28,11 @@ EXAMPLES = r"""
 - name: Prove that it can be restored
   etcd_appliance.cluster.snapshot_check:
     path: /var/backups/etcd/snapshot
-    drill: true
+    test_restore: true
 """
 
 RETURN = r"""
-answer:
+report:
   description: What etcd-admin snapshot verify tells.
   returned: always
   type: dict
@@ -46,13 +46,13 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "drill": {"type": "bool", "default": False},
+            "test_restore": {"type": "bool", "default": False},
             **PROGRAM,
         },
         supports_check_mode=True,
     )
-    answer, _ = call(module, ["snapshot", "verify", *(["--drill"] if module.params["drill"] else []), module.params["path"]])
-    module.exit_json(changed=False, answer=answer)
+    report, _ = call(module, ["snapshot", "verify", *(["--drill"] if module.params["test_restore"] else []), module.params["path"]])
+    module.exit_json(changed=False, report=report)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,17 @@ import shutil
 import time
 
 
-def stamp():
+def timestamp():
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
-def move_aside(data_dir, reason):
+def move_data(data_dir, reason):
     """Empties a data directory, whose place, owner and mode stay. Gives the place of what was there; empty when there was nothing."""
     found = os.listdir(data_dir) if os.path.isdir(data_dir) else []
     if not found:
         return ""
-    aside = f"{data_dir}.before-{reason}-{stamp()}"
-    os.mkdir(aside, 0o700)
+    target = f"{data_dir}.before-{reason}-{timestamp()}"
+    os.mkdir(target, 0o700)
     for name in found:
-        shutil.move(os.path.join(data_dir, name), os.path.join(aside, name))
-    return aside
+        shutil.move(os.path.join(data_dir, name), os.path.join(target, name))
+    return target

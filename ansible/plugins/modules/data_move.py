@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: data_aside
+module: data_move
 short_description: Moves the data of a member aside that does not run, so that it can begin again with none
 author:
   - The authors of the etcd appliance
@@ -22,7 +22,7 @@ options:
 
 EXAMPLES = r"""
 - name: Move its old data aside
-  etcd_appliance.cluster.data_aside:
+  etcd_appliance.cluster.data_move:
     data_dir: /var/lib/etcd
     reason: recovery
 """
@@ -37,7 +37,7 @@ moved_to:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import move_aside
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir import move_data
 
 
 def main():
@@ -48,7 +48,7 @@ def main():
     data_dir = module.params["data_dir"]
     if module.check_mode:
         module.exit_json(changed=os.path.isdir(data_dir) and bool(os.listdir(data_dir)))
-    moved_to = move_aside(data_dir, module.params["reason"])
+    moved_to = move_data(data_dir, module.params["reason"])
     module.exit_json(changed=bool(moved_to), moved_to=moved_to)
 
 
