@@ -83,10 +83,10 @@ def main():
     files = [SHARED[name] for name in changed] + ["a certificate"] * len(signed)
     if not files or module.check_mode:
         module.exit_json(changed=bool(files), files=files)
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as directory:
+    with tempfile.TemporaryDirectory(dir=module.tmpdir) as temporary:
 
         def written(name, text):
-            path = os.path.join(directory, name)
+            path = os.path.join(temporary, name)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text.strip() + "\n")
             return path
