@@ -1,6 +1,6 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""The options of modules that run where the authorities are."""
+"""Options of modules that run on the machine with the CA keys."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   directory:
-    description: Directory of the authorities, which should be nobody else's to read.
+    description: Directory of the CAs. It must be readable by its owner only.
     type: path
     required: true
   passphrase_file:
-    description: File whose first line protects the authorities' keys. Without it they lie there unprotected.
+    description:
+      - File with the passphrase of the CA keys on its first line.
+      - Without it, new CA keys are not encrypted.
     type: path
 """

@@ -1,6 +1,6 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""The options of modules that make a host's configuration of the cluster's document."""
+"""Options of modules that derive the configuration of a host from cluster.yaml."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   cluster_config:
-    description: The cluster.yaml, without what is meant for Ansible alone; the inventory has it as C(etcd_cluster_config).
+    description:
+      - Content of C(cluster.yaml), without the variables for Ansible.
+      - The inventory plugin provides it as C(etcd_cluster_config).
     type: dict
     required: true
   member:
-    description: Which member of it this host is.
+    description: Name of the member on this host.
     type: str
     required: true
 """

@@ -1,6 +1,6 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing is deleted: it is moved aside."""
+"""Moves the content of a data directory to a new directory beside it. Data is never deleted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import time
 
 
 def timestamp():
+    """Returns the current time in UTC, for file names."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def move_data(data_dir, reason):
-    """Empties a data directory, whose place, owner and mode stay. Gives the place of what was there; empty when there was nothing."""
+    """Moves the content of a data directory; the directory itself keeps its owner and mode.
+
+    Returns the directory with the moved data, or an empty string if there was no data.
+    """
     found = os.listdir(data_dir) if os.path.isdir(data_dir) else []
     if not found:
         return ""

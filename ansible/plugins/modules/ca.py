@@ -1,15 +1,18 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the authorities of a cluster."""
+"""Creates the CAs of a cluster and publishes their CRLs."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ca
-short_description: Makes the two CAs of a cluster and keeps their revocation lists current, on the machine that holds the keys
+short_description: Create the two CAs of a cluster and keep their CRLs valid
 description:
-  - One signs for clients and servers, the other for members among themselves. What is there is left alone.
-  - A list is published where there is none, before the current one expires, and after a certificate was revoked.
+  - Creates the client CA, which issues certificates for servers and clients.
+  - Creates the peer CA, which issues certificates for connections between members.
+  - An existing CA is not changed.
+  - Publishes a CRL if it is missing, before it expires, and after a revocation.
+  - Run the module on the machine with the CA keys.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -17,13 +20,13 @@ extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   name:
-    description: Common name, to which the kind is appended.
+    description: Common name of new CAs. The kind of the CA is appended.
     type: str
     default: etcd
 """
 
 EXAMPLES = r"""
-- name: Make the authorities
+- name: Create the CAs
   etcd_appliance.cluster.ca:
     directory: ~/.etcd-admin/prod
   delegate_to: localhost
@@ -31,32 +34,45 @@ EXAMPLES = r"""
 
 RETURN = r"""
 client_ca:
-  description: The bundle that clients and servers trust.
-  returned: when the authorities are there
+  description: Bundle of the client CA. Empty if it does not exist.
+  returned: always
   type: str
 peer_ca:
-  description: The bundle that members trust among themselves.
-  returned: when the authorities are there
+  description: Bundle of the peer CA. Empty if it does not exist.
+  returned: always
   type: str
-published:
-  description: Kinds of which a new list was published.
+client_crl:
+  description: CRL of the client CA. Empty if it does not exist.
+  returned: always
+  type: str
+peer_crl:
+  description: CRL of the peer CA. Empty if it does not exist.
+  returned: always
+  type: str
+created:
+  description: Kinds of the CAs that were created, or that check mode would create.
   returned: always
   type: list
   elements: str
-client_crl:
-  description: The list of what the first has revoked.
-  returned: when the authorities are there
-  type: str
-peer_crl:
-  description: The list of what the second has revoked.
-  returned: when the authorities are there
-  type: str
+published:
+  description: Kinds of the CAs whose CRL was published. Empty in check mode.
+  returned: always
+  type: list
+  elements: str
 """
 
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import (
+    CA_SPEC,
+    PROGRAM_SPEC,
+    passphrase_args,
+    read_text,
+    run_admin,
+)
+
+KINDS = ("client", "peer")
 
 
 def main():
@@ -64,27 +80,27 @@ def main():
         argument_spec={
             **CA_SPEC,
             "name": {"type": "str", "default": "etcd"},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
     directory = module.params["directory"]
-    secret = ["--passphrase-file", module.params["passphrase_file"]] if module.params["passphrase_file"] else []
-    missing = [kind for kind in ("client", "peer") if not os.path.exists(os.path.join(directory, kind, "ca.crt"))]
-    if missing and not module.check_mode:
-        protection = secret or ["--no-passphrase"]
-        for kind in missing:
-            call(module, ["--ca-dir", directory, "ca", "init", "--kind", kind, "--name", module.params["name"], *protection])
+    passphrase = passphrase_args(module)
+    missing = [kind for kind in KINDS if not os.path.exists(os.path.join(directory, kind, "ca.crt"))]
     published = []
     if not module.check_mode:
-        for kind in ("client", "peer"):
-            report, _ = call(module, ["--ca-dir", directory, "crl", "publish", "--kind", kind, "--if-due", *secret])
+        for kind in missing:
+            args = ["--ca-dir", directory, "ca", "init", "--kind", kind, "--name", module.params["name"]]
+            run_admin(module, [*args, *(passphrase or ["--no-passphrase"])])
+        for kind in KINDS:
+            args = ["--ca-dir", directory, "crl", "publish", "--kind", kind, "--if-due"]
+            report, _ = run_admin(module, [*args, *passphrase])
             published += [kind] if report["changed"] else []
-    bundles = {}
-    for kind in ("client", "peer"):
-        bundles[f"{kind}_ca"] = text_of(os.path.join(directory, kind, "bundle.crt")) or ""
-        bundles[f"{kind}_crl"] = text_of(os.path.join(directory, kind, "crl.pem")) or ""
-    module.exit_json(changed=bool(missing or published), made=missing, published=published, **bundles)
+    files = {}
+    for kind in KINDS:
+        files[f"{kind}_ca"] = read_text(os.path.join(directory, kind, "bundle.crt")) or ""
+        files[f"{kind}_crl"] = read_text(os.path.join(directory, kind, "crl.pem")) or ""
+    module.exit_json(changed=bool(missing or published), created=missing, published=published, **files)
 
 
 if __name__ == "__main__":

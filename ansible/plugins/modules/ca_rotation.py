@@ -1,15 +1,16 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Exchanges an authority, a step at a time."""
+"""Takes one step of a CA rotation."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ca_rotation
-short_description: Takes one step of the exchange of an authority, if it is its turn
+short_description: Take one step of a CA rotation, if it is due
 description:
-  - V(start) makes the next authority, V(switch) lets it issue, V(finish) drops the old one.
-  - A step that has been taken is not taken again, so that a play that was interrupted goes on where it stopped.
+  - The steps are V(start), V(switch) and V(finish), in this order.
+  - A completed step is not repeated, so that an interrupted play resumes.
+  - Run the module on the machine with the CA keys.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -17,19 +18,22 @@ extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   kind:
-    description: Which of the two.
+    description: CA to replace.
     type: str
     choices: [client, peer]
     required: true
   step:
-    description: What is to be done.
+    description:
+      - V(start) creates the next CA and a bundle with both CAs.
+      - V(switch) issues certificates from the next CA.
+      - V(finish) removes the old CA.
     type: str
     choices: [start, switch, finish]
     required: true
 """
 
 EXAMPLES = r"""
-- name: Begin
+- name: Create the next peer CA
   etcd_appliance.cluster.ca_rotation:
     directory: ~/.etcd-admin/prod
     kind: peer
@@ -39,15 +43,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 phase:
-  description: How far the exchange was before.
+  description: Phase of the rotation before the step.
   returned: always
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import (
+    CA_SPEC,
+    PROGRAM_SPEC,
+    passphrase_args,
+    run_admin,
+)
 
-TURN = {"start": "none", "switch": "trust-both", "finish": "reissue"}
+# The phase in which a step is due.
+DUE_PHASES = {"start": "none", "switch": "trust-both", "finish": "reissue"}
 
 
 def main():
@@ -55,22 +65,20 @@ def main():
         argument_spec={
             **CA_SPEC,
             "kind": {"type": "str", "required": True, "choices": ["client", "peer"]},
-            "step": {"type": "str", "required": True, "choices": list(TURN)},
-            **PROGRAM,
+            "step": {"type": "str", "required": True, "choices": list(DUE_PHASES)},
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
-    params = module.params
-    words = ["--ca-dir", params["directory"], "ca", "rotate", "--kind", params["kind"]]
-    status, _ = call(module, [*words, "status"])
-    due = status["phase"] == TURN[params["step"]]
+    step = module.params["step"]
+    args = ["--ca-dir", module.params["directory"], "ca", "rotate", "--kind", module.params["kind"]]
+    status, _ = run_admin(module, [*args, "status"])
+    due = status["phase"] == DUE_PHASES[step]
     if due and not module.check_mode:
-        protection = []
-        if params["passphrase_file"]:
-            protection = ["--passphrase-file", params["passphrase_file"]]
-        elif params["step"] == "start":
-            protection = ["--no-passphrase"]
-        call(module, [*words, *protection, params["step"]])
+        passphrase = passphrase_args(module)
+        if step == "start":
+            passphrase = passphrase or ["--no-passphrase"]
+        run_admin(module, [*args, *passphrase, step])
     module.exit_json(changed=due, phase=status["phase"])
 
 

@@ -1,27 +1,30 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Moves data aside."""
+"""Moves the data of a stopped member to a new directory."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: data_move
-short_description: Moves the data of a member aside that does not run, so that it can begin again with none
+short_description: Move the data of a stopped member to a new directory
+description:
+  - Leaves the data directory empty, so that the member can start without data.
+  - The new directory is beside the data directory. Its name contains the O(reason) and the time.
 author:
   - The authors of the etcd appliance
 options:
   data_dir:
-    description: The member's data directory, which stays, empty.
+    description: Data directory of the member. The directory itself is kept.
     type: path
     required: true
   reason:
-    description: A word that becomes part of the new name.
+    description: Word for the name of the new directory.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Move its old data aside
+- name: Move the old data to a new directory
   etcd_appliance.cluster.data_move:
     data_dir: /var/lib/etcd
     reason: recovery
@@ -29,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 moved_to:
-  description: Where the data are; empty when there were none.
+  description: Directory with the moved data. Empty if there was no data.
   returned: not in check mode
   type: str
 """
@@ -42,7 +45,10 @@ from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir im
 
 def main():
     module = AnsibleModule(
-        argument_spec={"data_dir": {"type": "path", "required": True}, "reason": {"type": "str", "required": True}},
+        argument_spec={
+            "data_dir": {"type": "path", "required": True},
+            "reason": {"type": "str", "required": True},
+        },
         supports_check_mode=True,
     )
     data_dir = module.params["data_dir"]
