@@ -1,9 +1,12 @@
 #!/bin/bash
-# The Ansible collection on four hosts with a booted systemd: ansible.sh BINARIES [CHAPTER...]. Makes the hosts, runs the playbooks over SSH, takes the
-# hosts down. Chapters build on each other; with KEEP=DIRECTORY the hosts stay up, and single chapters can be tried again ("down" ends them).
-# Needs what test.sh needs, and ansible-core: VENV=DIRECTORY names one that is kept, else one is made with pip for this run.
+# Tests the Ansible collection on four hosts with a booted systemd: ansible.sh BINARIES [CHAPTER...]
+#
+# Boots the hosts, runs the playbooks over SSH and removes the hosts. Chapters depend on the earlier
+# ones. With KEEP=DIRECTORY the hosts stay up, so that single chapters can be run again; the chapter
+# "down" removes them. Has the requirements of test.sh, and needs ansible-core: VENV=DIRECTORY names
+# an existing Python environment; without it, pip installs one for this run.
 set -euo pipefail
-[ $# -ge 1 ] || { echo "usage: ansible.sh FOLDER_WITH_BINARIES [CHAPTER...]" >&2; exit 2; }
+[ $# -ge 1 ] || { echo "usage: ansible.sh BINARIES [CHAPTER...]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=packaging/hosts/common.sh
 . "$here/common.sh" "$1"
@@ -22,9 +25,9 @@ environment() {
     export ANSIBLE_CONFIG=$work/ansible.cfg
 }
 
-# What cluster.yaml says now; kept beside it, for chapters that are tried alone.
+# Settings of the current cluster.yaml, saved beside it for chapters that run alone.
 members="1 2 3" version=old quota=1GiB
-cluster_file() { # assignments to those
+cluster_file() { # assignments to these settings
     local i
     for i in "$@"; do declare -g "${i?}"; done
     printf 'members="%s" version=%s quota=%s\n' "$members" "$version" "$quota" >"$work/state"
@@ -39,13 +42,13 @@ vars:
   ansible_ssh_private_key_file: $LAB/key
   ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5
   install_repository: "deb [trusted=yes] file:/srv/packages/$version ./"
-  certificates_authorities: $work/authorities
+  certificates_ca_dir: $work/ca
   certificates_program: ${binaries:?}/etcd-admin
 YAML
     } >"$work/cluster.yaml"
 }
 
-# Runs a playbook; what it said is in $work/play.log, each line with its time, its summary in $summary.
+# Runs a playbook. Writes its output with times to $work/play.log and its recap to $summary.
 run_playbook() { # name, arguments
     local name=$1
     shift
@@ -70,7 +73,7 @@ stops() { # pattern, name, arguments
 }
 refused() { # pattern, name, arguments
     stops "$@"
-    unchanged "and"
+    unchanged "the refused play"
 }
 unchanged() { # what
     if grep -E 'changed=[1-9]' <<<"$summary"; then fail "$1: $(grep -B3 -A3 '^[0-9:]* changed' "$work/play.log")"; else pass "$1: 0 changed"; fi
@@ -82,19 +85,19 @@ recapped() { # what, member, count
     grep -E "^[0-9:]* $2 .*\b$3\b" <<<"$summary" >/dev/null && pass "$1" || fail "$1: no $2 with $3 in $summary"
 }
 processes() { for i in $members; do on "$i" "systemctl show --value --property=MainPID etcd-server" </dev/null; done | tr '\n' ' '; }
-# Members that vote, and whether all is well, as one of them tells.
-voters() { # what, host, how many
+# Compares the number of voters, and checks that the cluster is healthy, on one host.
+voters() { # what, host, number of voters
     is "$1" "$3 True" "$2" "etcd-admin status -o json | python3 -c 'import json, sys; status = json.load(sys.stdin); print(status[\"voters\"], status[\"healthy\"])'"
 }
 
-# A client of its own, with a certificate: new_client NAME.
-new_client() {
+# Issues a certificate for a client.
+new_client() { # name
     rm -rf "$work/issued" && mkdir "$work/issued"
-    "$binaries/etcd-admin" --ca-dir "$work/authorities" cert issue client --cn "$1" --out "$work/issued" >/dev/null
+    "$binaries/etcd-admin" --ca-dir "$work/ca" cert issue client --cn "$1" --out "$work/issued" >/dev/null
     flock "$work/load.out.lock" mv -f "$work"/issued/* "$work"
 }
 endpoints() { for i in $members; do printf 'https://10.77.0.1%s:2379 ' "$i"; done | sed 's/ $//' | tr ' ' ','; }
-as_client() { # name, words
+as_client() { # name, arguments
     local name=$1
     shift
     lab inside "$binaries/etcd-admin" "$@" --endpoints "$(endpoints)" --cacert "$work/client-ca.crt" --cert "$work/client-$name.crt" --key "$work/client-$name.key" </dev/null
@@ -105,19 +108,19 @@ begin_load() {
 }
 end_load() {
     writes_end
-    grep -q ' 0 failed' "$work/load.out" && pass "no write failed meanwhile" || fail "writes failed"
+    grep -q ' 0 failed' "$work/load.out" && pass "no write failed" || fail "writes failed"
 }
 
 # shellcheck source=packaging/hosts/ansible-chapters.sh
 . "$here/ansible-chapters.sh"
 
-down_if_asked "${1:-}"
+down_if_requested "${1:-}"
 make_packages
 make_hosts 4
 environment
 # shellcheck source=/dev/null
 [ ! -f "$work/state" ] || . "$work/state"
 cluster_file
-[ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates revoked CAs snapshots grow replaced emptied restored recovered
+[ $# -gt 0 ] || set -- empty installed again rolling_restart upgrade certificates revoked ca_rotation snapshots grow replaced emptied restored recovered
 run_chapters "$@"
 conclude

@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# Sourced with the directory of binaries: what both tests on hosts need. $here is the directory of this file. With KEEP=DIRECTORY, packages and running
-# hosts stay there, and the next run with it finds them.
-# shellcheck disable=SC2034 # what is set here is read by those who source it
+# Functions of both tests on hosts, sourced with the directory of the binaries. $here is the
+# directory of this file. With KEEP=DIRECTORY, packages and running hosts are kept for the next run.
+# shellcheck disable=SC2034 # variables are used by the scripts that source this file
 . "${here:?}/../failing.sh"
 for tool in systemd-nspawn:systemd-container ip:iproute2 ssh:openssh-client mmdebstrap:mmdebstrap apt-ftparchive:apt-utils; do
     command -v "${tool%%:*}" >/dev/null || { echo "hosts: no ${tool%%:*}: apt-get install ${tool##*:}" >&2; exit 1; }
 done
-[ "$(id -u)" = 0 ] || { echo "hosts: only root makes hosts" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "hosts: not root: run the test as root" >&2; exit 1; }
 [ -x "$1/etcd-server" ] && [ -x "$1/etcd-admin" ] || { echo "hosts: no etcd-server and etcd-admin in $1: run make binaries first" >&2; exit 1; }
 binaries=$(cd "$1" && pwd)
 if [ -n "${KEEP:-}" ]; then mkdir -p "$KEEP" && work=$(cd "$KEEP" && pwd); else work=$(mktemp -d); fi
 export LAB=$work/lab LAB_ROOTFS=${ROOTFS:-$work/rootfs} LAB_SHARED=$work/packages XZ_LEVEL=0
 lab() { "$here/lab.sh" "$@"; }
-# shellcheck disable=SC2329 # by the trap
+# shellcheck disable=SC2329 # called by the trap
 finish() {
     local process
     for process in "$work/load.out.pid" "$work/watched.pid"; do [ ! -f "$process" ] || kill "$(cat "$process")" || true; done
@@ -28,12 +28,13 @@ fail() { echo "FAILED: $*" >&2; failures=$((failures + 1)); }
 pass() { echo "ok: $*"; }
 chapter() { echo "--- $* (after $(($(date +%s) - begun)) s)"; }
 on() { lab run "$@"; }
-# What a host answers, compared with what it should.
+# Compares the output of a command on a host with the expected text.
 is() { # what, expected, host, command
     local answer
     answer=$(on "$3" "$4" 2>&1 </dev/null) || true
     [ "$answer" = "$2" ] && pass "$1" || fail "$1: expected '$2', got '$answer'"
 }
+# Searches the output of a command on a host for a pattern.
 says() { # what, pattern, host, command
     local answer
     answer=$(on "$3" "$4" 2>&1 </dev/null) || true
@@ -50,14 +51,14 @@ until_true() { # what, host, command
 }
 property() { echo "systemctl show --value --property=$1 etcd-server"; }
 
-# A host, empty, under the name that it had.
+# Replaces a host by an empty one with the same name.
 fresh() { # host
     lab kill "$1"
     lab boot "$1"
 }
 
-# Writes without a pause, one process each, through a client that knows all members, until told to stop; what became of them is in load.out.
-writes_begin() { # what the client needs
+# Starts writes in a loop, one client process each. writes_end stops them; load.out has the result.
+writes_begin() { # connection flags
     lab inside python3 "$here/load.py" "$work/load.out" "$binaries/etcd-admin" put load "$@" </dev/null >/dev/null 2>&1 &
     load=$!
     until [ -s "$work/load.out.pid" ]; do sleep 0.1; done
@@ -73,14 +74,14 @@ install_from() { # host, directory below /srv/packages
         { fail "apt-get install on etcd$1: $(tail -5 "$work/apt.log")"; exit 1; }
 }
 
-# Two versions of the packages, each a directory that apt installs from.
+# Creates two versions of the packages, each in a directory that apt can install from.
 make_packages() {
     chapter "packages and hosts"
     newer=$(cat "$work/newer" 2>/dev/null || true)
     [ -z "$newer" ] || return 0
     "$here/../deb.sh" "$binaries" "$work/debs/old" >"$work/log" 2>&1 && "$here/../repo.sh" "$work/debs/old" "$work/packages/old" >>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     newer=$(dpkg-deb --field "$work"/debs/old/etcd-admin_*.deb Version)+newer
-    # The same again under another version, which is quicker than packing anew.
+    # Only the version changes, which is faster than a second build.
     mkdir "$work/debs/new"
     for deb in "$work"/debs/old/*.deb; do
         rm -rf "$work/unpacked"
@@ -92,7 +93,7 @@ make_packages() {
     echo "$newer" >"$work/newer"
 }
 
-make_hosts() { # how many
+make_hosts() { # number of hosts
     local hosts_begun
     "$here/rootfs.sh" "$LAB_ROOTFS"
     if lab is-up; then pass "the hosts are up"; return; fi
@@ -101,8 +102,8 @@ make_hosts() { # how many
     pass "$1 hosts booted in $(($(date +%s) - hosts_begun)) s"
 }
 
-# Ends the hosts that an earlier run has left, and this one.
-down_if_asked() { # the first word
+# Removes the hosts of an earlier run and exits, if the first argument is "down".
+down_if_requested() { # first argument
     [ "$1" = down ] || return 0
     KEEP=
     exit
@@ -116,7 +117,7 @@ run_chapters() { # names
 }
 
 conclude() {
-    echo "the whole took $(($(date +%s) - begun)) s"
+    echo "total time: $(($(date +%s) - begun)) s"
     [ "$failures" = 0 ] || { echo "$failures failed" >&2; exit 1; }
-    echo "all of it holds"
+    echo "all checks passed"
 }

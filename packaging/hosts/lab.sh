@@ -1,8 +1,10 @@
 #!/bin/bash
-# Hosts with a booted systemd each, on a network of their own: lab.sh up N | down | run I COMMAND... | put I FILE PATH | cut I | heal I | off I | kill I | boot I
+# Test hosts with a booted systemd on a separate network:
+# lab.sh up N | down | run I COMMAND... | put I FILE PATH | cut I | heal I | off I | kill I | boot I
 #
-# Host I is etcdI at 10.77.0.1I. What hosts write is gone with them: each has a layer in memory over $LAB_ROOTFS (see rootfs.sh), which stays as it is.
-# $LAB holds keys and logs; the directory $LAB_SHARED is /srv/packages on all. Needs root, systemd-nspawn, iproute2 and an ssh client.
+# Host I is etcdI at 10.77.0.1I. Each host writes to memory over $LAB_ROOTFS (see rootfs.sh), which
+# does not change. $LAB contains keys and logs; the directory $LAB_SHARED is /srv/packages on all
+# hosts. Needs root, systemd-nspawn, iproute2 and an ssh client.
 set -euo pipefail
 . "$(dirname "$0")/../failing.sh"
 : "${LAB:?a directory for keys and logs}" "${LAB_ROOTFS:?made by rootfs.sh}"
@@ -15,7 +17,7 @@ inside() { ip netns exec "$bridge" "$@"; }
 address() { echo "$network.1$1"; }
 options() { echo -q -i "$LAB/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10; }
 
-# Words of one command line, quoted for the shell at the other end.
+# Runs a command on a host. Several arguments are quoted for the remote shell.
 run() { # host, command...
     local host=$1
     shift
@@ -30,7 +32,7 @@ boot() { # host
     local name=etcd$1 binds=()
     [ -z "${LAB_SHARED:-}" ] || binds=("--bind-ro=$LAB_SHARED:/srv/packages")
     echo "$name" >"$LAB/$name.hostname"
-    # A group of processes of its own, so that an interrupt of the test goes to the test alone.
+    # A separate process group, so that an interrupt reaches the test only.
     setsid systemd-nspawn --quiet --register=no --keep-unit --directory="$LAB_ROOTFS" --volatile=overlay --boot --machine="lab$tag-$1" --hostname="$name" \
         --network-namespace-path="/run/netns/$(namespace "$1")" --bind-ro="$LAB/key.pub:/root/.ssh/authorized_keys" --bind-ro="$LAB/$name.hostname:/etc/hostname" \
         --bind-ro="$LAB/hosts:/etc/hosts" "${binds[@]}" >"$LAB/$name.log" 2>&1 </dev/null &
@@ -39,7 +41,7 @@ boot() { # host
 wait_for_boot() { # host
     local left state
     for left in $(seq 600 -1 0); do
-        # A unit of the system's that failed is no concern of ours.
+        # Failed units of the system are ignored.
         state=$(run "$1" "systemctl is-system-running --wait" 2>/dev/null) || true
         case $state in running | degraded) return ;; esac
         kill -0 "$(cat "$LAB/etcd$1.pid")" 2>/dev/null || break
@@ -67,7 +69,7 @@ up() { # number of hosts
     for i in $(seq "$1"); do wait_for_boot "$i"; done
 }
 
-# Ends one host as its operator does, or as a power cut does. What it had written is gone either way.
+# Stops a host in order, or like a power failure (kill). The data of the host is lost either way.
 off() { # host
     local pid
     pid=$(cat "$LAB/etcd$1.pid")
@@ -82,13 +84,14 @@ power_cut() { # host
     local pid
     pid=$(cat "$LAB/etcd$1.pid")
     kill -KILL "$pid" 2>/dev/null || true
-    # The host outlives who has started it; with its first process go all.
+    # The host outlives its systemd-nspawn; killing its first process ends all others.
     until [ -z "$(ip netns pids "$(namespace "$1")")" ]; do
         ip netns pids "$(namespace "$1")" | xargs -r kill -KILL 2>/dev/null || true
         sleep 0.1
     done
 }
-is_up() { # whether any host is
+# Succeeds if any host is up.
+is_up() {
     local file
     for file in "$LAB"/etcd*.pid; do if [ -f "$file" ] && kill -0 "$(cat "$file")" 2>/dev/null; then return; fi; done
     return 1
@@ -107,7 +110,7 @@ down() {
 case ${1:-} in
 up) up "$2" ;;
 down) down ;;
-# What a command on a host ends with is its caller's to judge.
+# The exit status of the command on the host is passed on.
 run) shift && run "$@" || exit ;;
 put) put "$2" "$3" "$4" ;;
 inside) shift && inside "$@" || exit ;;
@@ -118,5 +121,5 @@ is-up) is_up || exit ;;
 boot) boot "$2" && wait_for_boot "$2" ;;
 cut) inside ip link set "v$tag-$2" down ;;
 heal) inside ip link set "v$tag-$2" up ;;
-*) sed -n 2,6p "$0" && exit 2 ;;
+*) sed -n 2,7p "$0" && exit 2 ;;
 esac

@@ -1,7 +1,9 @@
-"""Runs a command without a pause, its last word the number of the run, until the process in REPORT.pid is told to stop: load.py REPORT COMMAND...
+"""Runs a command in a loop, with the number of the run inserted: load.py REPORT COMMAND...
 
-While somebody holds the lock REPORT.lock, as who exchanges a certificate and its key does, it waits.
-Reports how many succeeded and failed, the longest time between two successes and when that was, and what the first failures said."""
+Stops on SIGTERM; the process id is in REPORT.pid. Waits while another process holds the lock
+REPORT.lock, such as during the replacement of a certificate and its key. Writes to REPORT the
+numbers of successes and failures, the longest gaps between successes, and the first errors.
+"""
 
 import fcntl
 import os
@@ -37,6 +39,6 @@ while not stopped:
 os.remove(report + ".pid")
 gaps.sort(reverse=True)
 with open(report, "w", encoding="utf-8") as file:
-    told = ", ".join(f"{gap:.2f} s until {at}" for gap, at in gaps[:5])
-    file.write(f"{written} writes, {len(failures)} failed; longest gaps {told}\n")
+    longest = ", ".join(f"{gap:.2f} s until {at}" for gap, at in gaps[:5])
+    file.write(f"{written} writes, {len(failures)} failed; longest gaps {longest}\n")
     file.writelines(line + "\n" for line in failures[:5])

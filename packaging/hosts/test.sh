@@ -28,7 +28,7 @@ configure() { # host, initial-cluster, state
 # shellcheck source=packaging/hosts/secured.sh
 . "$here/secured.sh"
 
-down_if_asked "${1:-}"
+down_if_requested "${1:-}"
 make_packages
 make_hosts 3
 [ $# -gt 0 ] || set -- installed started seen frozen_loop lost_quorum bad_configuration quota full_disk removed_member upgrade come_and_go timers rpm moved \

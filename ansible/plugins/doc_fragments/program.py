@@ -1,6 +1,6 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""The option that all modules have which call etcd-admin."""
+"""Option of all modules that run etcd-admin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   program:
-    description: The tool, where it is not installed by its package.
+    description: Path of C(etcd-admin). Defaults to C(/usr/bin/etcd-admin).
     type: path
 """

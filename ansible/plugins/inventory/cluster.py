@@ -1,22 +1,23 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""The inventory is cluster.yaml, the document that etcd-admin reads."""
+"""Inventory plugin for cluster.yaml, the cluster configuration that etcd-admin reads."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: cluster
-short_description: Hosts of an etcd cluster, from its cluster.yaml
+short_description: Hosts of an etcd cluster, read from cluster.yaml
 description:
-  - Every member of the file is a host of the group C(etcd), under its name.
-  - The C(vars) of the file and of its members are the variables of the group and of the hosts, such as C(ansible_user).
-  - C(etcd_cluster) holds the whole file with what it leaves out filled in, C(etcd_member) what it says about a host, and C(etcd_document) the file
-    as it is, without any C(vars).
+  - Adds each member of the file to the group C(etcd), as a host with the name of the member.
+  - Sets the C(vars) of the file as group variables, and the C(vars) of a member as host variables.
+  - Sets C(etcd_cluster) to the content of the file with default values.
+  - Sets C(etcd_member) to the settings of the host's member with default values.
+  - Sets C(etcd_cluster_config) to the content of the file without any C(vars).
 author:
   - The authors of the etcd appliance
 options:
   plugin:
-    description: Not needed; the name of the file says which plugin reads it.
+    description: Not needed. The plugin reads files named C(cluster.yaml) or C(cluster.yml).
     type: str
 """
 
@@ -50,7 +51,7 @@ CLUSTER = {
 
 
 class InventoryModule(BaseInventoryPlugin):
-    """Reads one file."""
+    """Hosts and variables of one cluster.yaml."""
 
     NAME = "etcd_appliance.cluster.cluster"
 
@@ -59,14 +60,17 @@ class InventoryModule(BaseInventoryPlugin):
 
     def parse(self, inventory, loader, path, cache=True):
         super().parse(inventory, loader, path, cache)
-        document = loader.load_from_file(path, cache="none")
-        if not isinstance(document, dict) or document.get("schema") != 1 or not document.get("members"):
-            raise AnsibleParserError(f"{path}: not a cluster.yaml: it needs schema: 1 and members")
-        cluster = {**CLUSTER, **document, "tls": {**TLS, **document.get("tls", {})}}
-        cluster["members"] = [member_of(cluster, member) for member in document["members"]]
+        cluster_config = loader.load_from_file(path, cache="none")
+        if not is_cluster_config(cluster_config):
+            raise AnsibleParserError(
+                f"{path}: not a cluster configuration: expected schema: 1 and a list of members; "
+                "see etcd-admin init schema"
+            )
+        cluster = {**CLUSTER, **cluster_config, "tls": {**TLS, **cluster_config.get("tls", {})}}
+        cluster["members"] = [member_settings(cluster, member) for member in cluster_config["members"]]
         inventory.add_group("etcd")
         inventory.set_variable("etcd", "etcd_cluster", cluster)
-        inventory.set_variable("etcd", "etcd_document", without_vars(document))
+        inventory.set_variable("etcd", "etcd_cluster_config", without_vars(cluster_config))
         for name, value in cluster["vars"].items():
             inventory.set_variable("etcd", name, value)
         for member in cluster["members"]:
@@ -77,16 +81,22 @@ class InventoryModule(BaseInventoryPlugin):
                 inventory.set_variable(host, name, value)
 
 
-def without_vars(document):
-    """The document for the hosts: variables of Ansible may be secrets."""
-    shared = {key: value for key, value in document.items() if key != "vars"}
-    shared["members"] = [{key: value for key, value in member.items() if key != "vars"} for member in document["members"]]
+def is_cluster_config(content):
+    """Returns True if the content of a file has the required keys of cluster.yaml."""
+    return isinstance(content, dict) and content.get("schema") == 1 and bool(content.get("members"))
+
+
+def without_vars(cluster_config):
+    """Returns the cluster configuration without variables for Ansible, which may contain secrets."""
+    shared = {key: value for key, value in cluster_config.items() if key != "vars"}
+    members = cluster_config["members"]
+    shared["members"] = [{key: value for key, value in member.items() if key != "vars"} for member in members]
     return shared
 
 
-def member_of(cluster, given):
-    """A member with what the file leaves out."""
-    member = {"names": [], "settings": {}, "vars": {}, **given}
+def member_settings(cluster, configured):
+    """Returns the settings of a member with default values."""
+    member = {"names": [], "settings": {}, "vars": {}, **configured}
     member.setdefault("client_port", cluster["client_port"])
     member.setdefault("peer_port", cluster["peer_port"])
     member.setdefault("listen", member["host"] if is_address(member["host"]) else "0.0.0.0")
@@ -100,8 +110,10 @@ def member_of(cluster, given):
 
 
 def is_address(host):
+    """Returns True if the host is an IP address and not a name."""
     return ":" in host or all(part.isdigit() for part in host.split("."))
 
 
 def in_url(host):
+    """Returns the host as it is written in a URL; IPv6 addresses need brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,14 +1,16 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Asks for a certificate where its key stays."""
+"""Creates a key and a certificate request on the host that uses the key."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_request
-short_description: Makes a key that stays on its host, and a request for a certificate, when it is time
+short_description: Create a key and a certificate request, if a certificate is due
 description:
-  - Changes nothing while the certificate that is in use has more than a third of its life left and bears the right names.
+  - The key does not leave the host.
+  - A certificate is due if it is missing or its names differ from O(names).
+  - A certificate is also due when less than a third of its validity is left.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -19,44 +21,44 @@ options:
     type: path
     required: true
   profile:
-    description: What the certificate is for.
+    description: Purpose of the certificate.
     type: str
     choices: [server, peer, client, admin, metrics]
     required: true
   names:
-    description: Hosts and addresses by which its bearer is reached.
+    description: Host names and addresses that the certificate is valid for.
     type: list
     elements: str
     default: []
   common_name:
-    description: Common name; else the first of the names.
+    description: Common name. Defaults to the first of the O(names).
     type: str
   key:
-    description: Kind of the key.
+    description: Key algorithm.
     type: str
     default: p256
   force:
-    description: Asks for a new one although there is no need.
+    description: Create a request although no certificate is due.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Ask for the server's certificate
+- name: Request a server certificate
   etcd_appliance.cluster.certificate_request:
     directory: /etc/etcd/pki
     profile: server
     names: [etcd1, 10.0.0.11, 127.0.0.1]
-  register: asked
+  register: request
 """
 
 RETURN = r"""
 request:
-  description: The request, to be signed elsewhere; empty when none is needed, or in check mode.
+  description: Certificate request in PEM format. Empty if no certificate is due, or in check mode.
   returned: always
   type: str
 reason:
-  description: Why one is needed.
+  description: Reason why a certificate is due. Empty if none is due.
   returned: always
   type: str
 """
@@ -64,24 +66,25 @@ reason:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, read_text, run_admin
 
-TIME, NOT_YET, NOBODY_KNOWS = 0, 1, 255
+# Exit statuses of etcd-admin cert needs-renewal.
+DUE, NOT_DUE, UNKNOWN = 0, 1, 255
 
 
-def reason_for(module, certificate):
-    """Why a new certificate is needed; empty when none is."""
+def due_reason(module, certificate):
+    """Returns the reason why a certificate is due; empty if none is due."""
     if module.params["force"]:
-        return "asked for"
+        return "a new certificate is forced"
     if not os.path.exists(certificate):
-        return "there is none"
-    _, code = call(module, ["cert", "needs-renewal", certificate], codes=(TIME, NOT_YET, NOBODY_KNOWS))
-    if code != NOT_YET:
-        return "it runs out"
-    facts, _ = call(module, ["cert", "inspect", certificate])
-    leaf = facts[0] if isinstance(facts, list) else facts
+        return "the certificate does not exist"
+    _, status = run_admin(module, ["cert", "needs-renewal", certificate], statuses=(DUE, NOT_DUE, UNKNOWN))
+    if status != NOT_DUE:
+        return "the certificate expires"
+    certificates, _ = run_admin(module, ["cert", "inspect", certificate])
+    leaf = certificates[0] if isinstance(certificates, list) else certificates
     if set(leaf.get("names", [])) != set(module.params["names"]):
-        return "its names are others"
+        return "the names differ"
     return ""
 
 
@@ -89,24 +92,28 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "profile": {"type": "str", "required": True, "choices": ["server", "peer", "client", "admin", "metrics"]},
+            "profile": {
+                "type": "str",
+                "required": True,
+                "choices": ["server", "peer", "client", "admin", "metrics"],
+            },
             "names": {"type": "list", "elements": "str", "default": []},
             "common_name": {"type": "str"},
             "key": {"type": "str", "default": "p256", "no_log": False},
             "force": {"type": "bool", "default": False},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
     params = module.params
-    reason = reason_for(module, os.path.join(params["directory"], "current", params["profile"] + ".crt"))
+    reason = due_reason(module, os.path.join(params["directory"], "current", params["profile"] + ".crt"))
     if not reason or module.check_mode:
         module.exit_json(changed=bool(reason), request="", reason=reason)
-    words = ["cert", "request", "--replace", "--dir", params["directory"], "--key", params["key"]]
+    args = ["cert", "request", "--replace", "--dir", params["directory"], "--key", params["key"]]
     if params["common_name"]:
-        words += ["--cn", params["common_name"]]
-    made, _ = call(module, [*words, params["profile"], *params["names"]])
-    module.exit_json(changed=True, request=text_of(made["request"]), reason=reason)
+        args += ["--cn", params["common_name"]]
+    created, _ = run_admin(module, [*args, params["profile"], *params["names"]])
+    module.exit_json(changed=True, request=read_text(created["request"]), reason=reason)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Tells how a cluster stands."""
+"""Returns the status of a cluster."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_info
-short_description: Tells how a cluster stands, as etcd-admin status does
+short_description: Return the status of a cluster
 description:
-  - Run it on a member, whose own settings tell how to reach the others.
+  - Runs C(etcd-admin status).
+  - Run the module on a member. The configuration of the member contains the addresses of the others.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -16,7 +17,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: See how the cluster stands
+- name: Wait until the cluster is healthy
   etcd_appliance.cluster.cluster_info:
   register: cluster
   until: cluster.status.healthy
@@ -25,28 +26,29 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reached:
-  description: Whether any member answered, with or without a leader.
+  description: Whether any member responded, with or without a leader.
   returned: always
   type: bool
 serves:
-  description: Whether a leader has a quorum, so that the cluster can be read and changed.
+  description: Whether the cluster has a leader with a quorum, and serves reads and writes.
   returned: always
   type: bool
 status:
-  description: What etcd-admin status tells.
+  description: Output of C(etcd-admin status).
   returned: always
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
 
-OK, UNHEALTHY, UNREACHABLE, TIMEOUT = 0, 3, 4, 8
+# Exit statuses of etcd-admin status.
+OK, FAILED, UNHEALTHY, UNREACHABLE, TIMEOUT = 0, 1, 3, 4, 8
 
 
 def main():
-    module = AnsibleModule(argument_spec=PROGRAM, supports_check_mode=True)
-    status, _ = call(module, ["status"], codes=(OK, 1, UNHEALTHY, UNREACHABLE, TIMEOUT))
+    module = AnsibleModule(argument_spec=PROGRAM_SPEC, supports_check_mode=True)
+    status, _ = run_admin(module, ["status"], statuses=(OK, FAILED, UNHEALTHY, UNREACHABLE, TIMEOUT))
     reached = bool(status.get("members"))
     if not reached:
         status = {"healthy": False, "confirmed": False, "members": [], "leader": None}

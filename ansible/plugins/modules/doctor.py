@@ -1,32 +1,33 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Tells what ails a host or a cluster."""
+"""Checks a host or its cluster."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: doctor
-short_description: Tells what ails this host or its cluster, each finding with its remedy, as etcd-admin doctor does
+short_description: Check a host or its cluster and return findings with remedies
 description:
-  - Changes nothing. In check mode the disk is not probed by a write.
+  - Runs C(etcd-admin doctor). Nothing is changed.
+  - In check mode the disk is not tested with a write.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   scope:
-    description: What is looked at. V(host) works with the member down.
+    description: Subject of the check. V(host) works while the member is down.
     type: str
     choices: [host, cluster]
     required: true
   config_file:
-    description: The member's configuration.
+    description: Configuration file of the member.
     type: path
     default: /etc/etcd/etcd.yaml
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Check the host
   etcd_appliance.cluster.doctor:
     scope: host
   register: doctor
@@ -34,31 +35,45 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ok:
-  description: Whether nothing is bad.
+  description: Whether no finding is bad.
   returned: always
   type: bool
-told:
-  description: What is not good, a line each.
+messages:
+  description: Findings that are not good, one line each.
   returned: always
   type: list
   elements: str
 findings:
-  description: All that was looked at, the worst first.
+  description: All findings, the worst first.
   returned: always
   type: list
   elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
 
-OK, FAILED, SOMETHING_IS_BAD, UNREACHABLE, TIMEOUT = 0, 1, 3, 4, 8
+# Exit statuses of etcd-admin doctor.
+OK, FAILED, BAD, UNREACHABLE, TIMEOUT = 0, 1, 3, 4, 8
 
 
-def line_of(found):
-    subject = f" {found['subject']}" if found.get("subject") else ""
-    remedy = f" -> {found['remedy']}" if found.get("remedy") else ""
-    return f"{found['severity']}: {found['check']}{subject}: {found['text']}{remedy}"
+def line_of(finding):
+    """Returns a finding as one line of text."""
+    subject = f" {finding['subject']}" if finding.get("subject") else ""
+    remedy = f" -> {finding['remedy']}" if finding.get("remedy") else ""
+    return f"{finding['severity']}: {finding['check']}{subject}: {finding['text']}{remedy}"
+
+
+def unreachable(scope, status):
+    """Returns the finding for a cluster that does not respond."""
+    return {
+        "check": scope,
+        "severity": "bad",
+        "subject": "",
+        "text": f"etcd-admin doctor exited with status {status} and without findings: "
+        "the cluster cannot be reached or has no quorum",
+        "remedy": "check the findings of the hosts; after permanent loss of quorum, run the playbook recover",
+    }
 
 
 def main():
@@ -66,26 +81,18 @@ def main():
         argument_spec={
             "scope": {"type": "str", "required": True, "choices": ["host", "cluster"]},
             "config_file": {"type": "path", "default": "/etc/etcd/etcd.yaml"},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
-    words = ["doctor", module.params["scope"]]
-    if module.params["scope"] == "host":
-        words += ["--config", module.params["config_file"], *(["--no-probe"] if module.check_mode else [])]
-    answer, code = call(module, words, codes=(OK, FAILED, SOMETHING_IS_BAD, UNREACHABLE, TIMEOUT))
-    # A cluster that nobody serves answers nothing.
-    findings = answer.get("findings") or [
-        {
-            "check": module.params["scope"],
-            "severity": "bad",
-            "subject": "",
-            "text": f"etcd-admin doctor tells nothing (exit code {code}): the cluster cannot be reached, or has no quorum",
-            "remedy": "look at the findings of the hosts; when most members are lost for good, the playbook recover",
-        }
-    ]
-    told = [line_of(found) for found in findings if found["severity"] != "good"]
-    module.exit_json(changed=False, ok=code == OK, told=told, findings=findings)
+    scope = module.params["scope"]
+    args = ["doctor", scope]
+    if scope == "host":
+        args += ["--config", module.params["config_file"], *(["--no-probe"] if module.check_mode else [])]
+    report, status = run_admin(module, args, statuses=(OK, FAILED, BAD, UNREACHABLE, TIMEOUT))
+    findings = report.get("findings") or [unreachable(scope, status)]
+    messages = [line_of(finding) for finding in findings if finding["severity"] != "good"]
+    module.exit_json(changed=False, ok=status == OK, messages=messages, findings=findings)
 
 
 if __name__ == "__main__":

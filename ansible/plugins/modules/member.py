@@ -1,15 +1,15 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Adds and removes members."""
+"""Adds, promotes and removes members."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: member
-short_description: Adds a member to a cluster, or removes one
+short_description: Add, promote or remove a member of a cluster
 description:
-  - An added member is a learner until it has caught up; starting it is somebody else's work.
-  - A member is removed only if the others keep the quorum.
+  - A new member is a learner until it has caught up. The module does not start it.
+  - A member is removed only if the remaining members keep a quorum.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -20,17 +20,17 @@ options:
     type: str
     required: true
   peer_url:
-    description: Where other members reach it; needed to add it.
+    description: Peer URL of the member. Required to add it.
     type: str
   state:
-    description: What it shall be. V(voter) waits until a learner has caught up.
+    description: State of the member. V(voter) promotes a learner when it has caught up.
     type: str
     choices: [learner, voter, absent]
     default: voter
 """
 
 EXAMPLES = r"""
-- name: Make it a learner
+- name: Add a learner
   etcd_appliance.cluster.member:
     name: etcd4
     peer_url: https://10.0.0.14:2380
@@ -40,20 +40,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 members:
-  description: The members before.
+  description: Members before the change.
   returned: always
   type: list
   elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
+
+# Exit statuses of etcd-admin member list.
+OK, UNHEALTHY = 0, 3
 
 
-def change_of(params, members):
-    """The command that makes the member what it shall be; None when it is that already."""
-    # A member that has not started has no name yet, but its address.
-    found = [member for member in members if member["name"] == params["name"] or params["peer_url"] in member["peer_urls"]]
+def command_for(params, members):
+    """Returns the command that changes the member to the wanted state; None if it is in that state."""
+    # A member that has not started yet has a peer URL and no name.
+    found = [
+        member for member in members if member["name"] == params["name"] or params["peer_url"] in member["peer_urls"]
+    ]
     if params["state"] == "absent":
         return ["member", "remove", "--yes", found[0]["id"]] if found else None
     if not found:
@@ -69,16 +74,16 @@ def main():
             "name": {"type": "str", "required": True},
             "peer_url": {"type": "str"},
             "state": {"type": "str", "choices": ["learner", "voter", "absent"], "default": "voter"},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
-    members, _ = call(module, ["member", "list"], codes=(0, 3))
-    command = change_of(module.params, members)
+    members, _ = run_admin(module, ["member", "list"], statuses=(OK, UNHEALTHY))
+    command = command_for(module.params, members)
     if command and "add" in command and not module.params["peer_url"]:
-        module.fail_json(msg="peer_url is needed to add a member")
+        module.fail_json(msg="peer_url is required to add a member")
     if command and not module.check_mode:
-        call(module, command)
+        run_admin(module, command)
     module.exit_json(changed=bool(command), members=members)
 
 

@@ -1,16 +1,18 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Begins a new cluster with what survived."""
+"""Creates a single-member cluster from surviving data."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: recovery
-short_description: Begins a new cluster of one member with the data of a member that survived
+short_description: Create a single-member cluster from surviving data
 description:
-  - Takes all that the data directory and its log hold, as etcd-admin recover plan and recover apply do, and puts the new data in the place of the
-    old ones, which are moved aside.
-  - The new cluster has another id, so that old members that return are refused. A run that was interrupted goes on where it stopped.
+  - Runs C(etcd-admin recover plan) and C(etcd-admin recover apply) on the data of a stopped member.
+  - Keeps everything that the data directory and its raft log contain.
+  - The new data replaces the old data, which C(recover apply) renames.
+  - The new cluster has another id, so that old members that return are refused.
+  - An interrupted run resumes.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -21,21 +23,23 @@ options:
     type: str
     required: true
   peer_url:
-    description: Where other members will reach it.
+    description: Peer URL of the member.
     type: str
     required: true
   data_dir:
-    description: Its data directory. The plan and the snapshot that was made go to a directory of this name with C(.recovery) behind it.
+    description:
+      - Data directory of the member.
+      - The plan and the snapshot are written to a directory of this name with the suffix C(.recovery).
     type: path
     required: true
   user:
-    description: Whom the data belong to.
+    description: User and group that own the data.
     type: str
     default: etcd
 """
 
 EXAMPLES = r"""
-- name: Begin anew with what it has
+- name: Create a single-member cluster
   etcd_appliance.cluster.recovery:
     name: etcd1
     peer_url: https://10.0.0.11:2380
@@ -44,15 +48,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: The plan's file, for etcd-admin recover verify.
+  description: Plan file, for C(etcd-admin recover verify).
   returned: always
   type: str
 loss:
-  description: What may be lost, in words.
+  description: Description of the data that may be lost.
   returned: not in check mode
   type: str
-answer:
-  description: What etcd-admin recover apply tells.
+report:
+  description: Output of C(etcd-admin recover apply).
   returned: not in check mode
   type: dict
 """
@@ -61,19 +65,19 @@ import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call, text_of
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import stamp
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, read_text, run_admin
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir import timestamp
 
 
-def put_in_place(module, made):
-    """The new data directory where the old one was; the old one has been moved aside."""
+def install_data(module, created):
+    """Moves the new data directory to its place. etcd-admin has renamed the old one."""
     data_dir, user = module.params["data_dir"], module.params["user"]
-    module.run_command(["chown", "-R", f"{user}:{user}", made], check_rc=True)
-    os.chmod(made, 0o700)
+    module.run_command(["chown", "-R", f"{user}:{user}", created], check_rc=True)
+    os.chmod(created, 0o700)
     if os.path.isdir(data_dir):
-        # Only an empty one goes.
+        # Fails unless the directory is empty.
         os.rmdir(data_dir)
-    os.rename(made, data_dir)
+    os.rename(created, data_dir)
 
 
 def main():
@@ -83,28 +87,28 @@ def main():
             "peer_url": {"type": "str", "required": True},
             "data_dir": {"type": "path", "required": True},
             "user": {"type": "str", "default": "etcd"},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
     params = module.params
     work = params["data_dir"].rstrip("/") + ".recovery"
-    plan, made = os.path.join(work, "plan.json"), os.path.join(work, params["name"])
+    plan, created = os.path.join(work, "plan.json"), os.path.join(work, params["name"])
     if module.check_mode:
         module.exit_json(changed=True, plan=plan)
-    journal = json.loads(text_of(os.path.join(work, "plan.journal")) or "{}")
-    if "aside" in journal.get("done", []) and not os.path.isdir(made):
-        # An earlier recovery, which came to its end.
-        os.rename(work, f"{work}-{stamp()}")
+    journal = json.loads(read_text(os.path.join(work, "plan.journal")) or "{}")
+    if "aside" in journal.get("done", []) and not os.path.isdir(created):
+        # An earlier recovery has completed.
+        os.rename(work, f"{work}-{timestamp()}")
     os.makedirs(work, mode=0o700, exist_ok=True)
     if not os.path.exists(plan):
-        entry = f"{params['name']}={params['peer_url']}"
-        call(module, ["recover", "plan", "--initial-cluster", entry, "--output-dir", work, "--plan", plan, params["data_dir"]])
+        args = ["recover", "plan", "--initial-cluster", f"{params['name']}={params['peer_url']}"]
+        run_admin(module, [*args, "--output-dir", work, "--plan", plan, params["data_dir"]])
         if not os.path.exists(plan):
-            module.fail_json(msg="no plan was made: the cluster serves, and there is nothing to recover")
-    answer, _ = call(module, ["recover", "apply", "--yes", plan])
-    put_in_place(module, made)
-    module.exit_json(changed=True, plan=plan, loss=json.loads(text_of(plan))["loss"], answer=answer)
+            module.fail_json(msg="no plan was written: the cluster has a quorum, so there is nothing to recover")
+    report, _ = run_admin(module, ["recover", "apply", "--yes", plan])
+    install_data(module, created)
+    module.exit_json(changed=True, plan=plan, loss=json.loads(read_text(plan))["loss"], report=report)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Tells whether a member has to be restarted."""
+"""Checks whether a member has to be restarted."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restart_needed
-short_description: Tells whether a member runs with an old program or an old configuration
+short_description: Check whether a member runs an old program or configuration
 description:
-  - Looks at the process alone, so that a play that was interrupted goes on where it stopped.
+  - Inspects the running process only, so that an interrupted play resumes.
 author:
   - The authors of the etcd appliance
 options:
   unit:
-    description: The unit that runs the member.
+    description: Unit of the member.
     type: str
     default: etcd-server.service
   config_file:
-    description: The configuration that it read when it started.
+    description: Configuration file that the member reads when it starts.
     type: path
     default: /etc/etcd/etcd.yaml
 """
 
 EXAMPLES = r"""
-- name: See whether it has to be restarted
+- name: Check whether a restart is needed
   etcd_appliance.cluster.restart_needed:
   register: restart
 """
@@ -34,11 +34,11 @@ running:
   returned: always
   type: bool
 needed:
-  description: Whether it runs with something old.
+  description: Whether the member runs an old program or configuration.
   returned: always
   type: bool
 reasons:
-  description: What is old.
+  description: Reasons for a restart.
   returned: always
   type: list
   elements: str
@@ -50,7 +50,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def started_at(process):
-    """The moment at which a process began, in seconds since 1970."""
+    """Returns the start time of a process in seconds since 1970."""
     with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
         ticks = int(file.read().rpartition(")")[2].split()[19])
     with open("/proc/stat", encoding="ascii") as file:
@@ -58,13 +58,14 @@ def started_at(process):
     return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def reasons_of(process, config_file):
+def restart_reasons(process, config_file):
+    """Returns the reasons to restart a running member; empty if there are none."""
     reasons = []
     if os.readlink(f"/proc/{process}/exe").endswith(" (deleted)"):
         reasons.append("the program was replaced")
-    # The time of the boot is known to a second.
+    # The boot time has a resolution of one second.
     if os.path.exists(config_file) and os.stat(config_file).st_mtime > started_at(process) + 1:
-        reasons.append("the configuration is newer")
+        reasons.append("the configuration is newer than the process")
     return reasons
 
 
@@ -76,9 +77,10 @@ def main():
         },
         supports_check_mode=True,
     )
-    _, output, _ = module.run_command(["systemctl", "show", "--value", "--property=MainPID", module.params["unit"]], check_rc=True)
+    command = ["systemctl", "show", "--value", "--property=MainPID", module.params["unit"]]
+    _, output, _ = module.run_command(command, check_rc=True)
     process = int(output.strip() or 0)
-    reasons = reasons_of(process, module.params["config_file"]) if process else []
+    reasons = restart_reasons(process, module.params["config_file"]) if process else []
     module.exit_json(changed=False, running=bool(process), needed=bool(reasons), reasons=reasons)
 
 

@@ -1,21 +1,23 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a member's data of a snapshot."""
+"""Creates the data directory of a member from a snapshot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore
-short_description: Makes the data of one member from a snapshot, and moves aside what was there
+short_description: Create the data directory of a member from a snapshot
 description:
-  - The member must not run. All members are given the same snapshot, members and token.
+  - Runs C(etcd-admin snapshot restore). Existing data is moved to a new directory.
+  - The member must be stopped.
+  - Use the same snapshot, members and token for all members.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   snapshot:
-    description: The snapshot, on the host.
+    description: Snapshot file on the host.
     type: path
     required: true
   name:
@@ -27,21 +29,21 @@ options:
     type: dict
     required: true
   token:
-    description: Tells the new cluster from the old one.
+    description: Token of the new cluster. It must differ from the token of the old cluster.
     type: str
     required: true
   data_dir:
-    description: The member's data directory.
+    description: Data directory of the member.
     type: path
     default: /var/lib/etcd
   user:
-    description: Whom the data belong to.
+    description: User and group that own the data.
     type: str
     default: etcd
 """
 
 EXAMPLES = r"""
-- name: Restore its part
+- name: Restore the member
   etcd_appliance.cluster.restore:
     snapshot: /var/backups/etcd/to-restore.snapshot
     name: etcd1
@@ -51,14 +53,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 moved_to:
-  description: Where the old data are; empty when there were none.
+  description: Directory with the old data. Empty if there was no data.
   returned: always
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import move_aside
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.data_dir import move_data
 
 
 def main():
@@ -70,18 +72,20 @@ def main():
             "token": {"type": "str", "required": True, "no_log": False},
             "data_dir": {"type": "path", "default": "/var/lib/etcd"},
             "user": {"type": "str", "default": "etcd"},
-            **PROGRAM,
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
     params = module.params
+    data_dir, user = params["data_dir"], params["user"]
     if module.check_mode:
         module.exit_json(changed=True, moved_to="")
-    moved_to = move_aside(params["data_dir"], "restore")
-    cluster = ",".join(f"{name}={url}" for name, url in params["members"].items())
-    words = ["snapshot", "restore", params["snapshot"], "--name", params["name"], "--data-dir", params["data_dir"]]
-    call(module, [*words, "--initial-cluster", cluster, "--initial-cluster-token", params["token"]])
-    module.run_command(["chown", "-R", f"{params['user']}:{params['user']}", params["data_dir"]], check_rc=True)
+    moved_to = move_data(data_dir, "restore")
+    initial_cluster = ",".join(f"{name}={url}" for name, url in params["members"].items())
+    args = ["snapshot", "restore", params["snapshot"], "--name", params["name"], "--data-dir", data_dir]
+    args += ["--initial-cluster", initial_cluster, "--initial-cluster-token", params["token"]]
+    run_admin(module, args)
+    module.run_command(["chown", "-R", f"{user}:{user}", data_dir], check_rc=True)
     module.exit_json(changed=True, moved_to=moved_to)
 
 

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: revocation
-short_description: Revokes a certificate of a cluster's CA, on the machine that holds the key
+short_description: Revoke a certificate
 description:
-  - Members refuse it once they have the next list, which the role certificates publishes and installs.
+  - Members refuse the certificate after the role C(certificates) has published and installed the CRL.
+  - Run the module on the machine with the CA keys.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
-  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.ca
   - etcd_appliance.cluster.program
 options:
   certificate:
-    description: Serial number of the certificate, or a file with it.
+    description: Serial number of the certificate, or path of a file with the certificate.
     type: str
     required: true
 """
@@ -30,23 +31,23 @@ EXAMPLES = r"""
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, TOOL
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import CA_SPEC, ETCD_ADMIN, PROGRAM_SPEC
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={**AUTHORITIES, "certificate": {"type": "str", "required": True}, **PROGRAM},
+        argument_spec={**CA_SPEC, "certificate": {"type": "str", "required": True}, **PROGRAM_SPEC},
         supports_check_mode=True,
     )
-    words = ["--ca-dir", module.params["directory"], "cert", "revoke", module.params["certificate"]]
-    program = module.params["program"] or TOOL
+    params = module.params
     if module.check_mode:
         module.exit_json(changed=True)
-    code, _, complaint = module.run_command([program, *words, "-o", "json"])
-    if code != 0 and "has been revoked before" in complaint:
+    args = ["--ca-dir", params["directory"], "cert", "revoke", params["certificate"]]
+    status, _, error = module.run_command([params["program"] or ETCD_ADMIN, *args, "-o", "json"])
+    if status != 0 and "has been revoked before" in error:
         module.exit_json(changed=False)
-    if code != 0:
-        module.fail_json(msg=complaint.strip(), rc=code)
+    if status != 0:
+        module.fail_json(msg=error.strip(), rc=status)
     module.exit_json(changed=True)
 
 

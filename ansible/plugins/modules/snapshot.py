@@ -6,16 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot
-short_description: Saves a snapshot of the cluster on a host, checked and with its manifest
+short_description: Save a verified snapshot of the cluster and its manifest
 description:
-  - Every run saves another one.
+  - Runs C(etcd-admin snapshot save). Every run saves another snapshot.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   directory:
-    description: Directory for it, on the host.
+    description: Directory on the host for the snapshot.
     type: path
     default: /var/backups/etcd
 """
@@ -27,24 +27,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: What etcd-admin snapshot save tells.
+  description: Output of C(etcd-admin snapshot save).
   returned: not in check mode
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={"directory": {"type": "path", "default": "/var/backups/etcd"}, **PROGRAM},
+        argument_spec={"directory": {"type": "path", "default": "/var/backups/etcd"}, **PROGRAM_SPEC},
         supports_check_mode=True,
     )
     if module.check_mode:
         module.exit_json(changed=True)
-    answer, _ = call(module, ["snapshot", "save", "--dir", module.params["directory"]])
-    module.exit_json(changed=True, snapshot=answer)
+    report, _ = run_admin(module, ["snapshot", "save", "--dir", module.params["directory"]])
+    module.exit_json(changed=True, snapshot=report)
 
 
 if __name__ == "__main__":

@@ -1,58 +1,61 @@
 # Copyright: the authors of the etcd appliance
 # SPDX-License-Identifier: Apache-2.0
-"""Checks a snapshot."""
+"""Verifies a snapshot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: snapshot_check
-short_description: Fails unless a snapshot is whole, as etcd-admin snapshot verify tells
+short_description: Fail if a snapshot is damaged or incomplete
 description:
-  - With O(drill) a member is started from it in a throw-away place.
+  - Runs C(etcd-admin snapshot verify).
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   path:
-    description: The snapshot.
+    description: Snapshot file.
     type: path
     required: true
-  drill:
-    description: Restores it somewhere, starts a member there and compares hashes.
+  test_restore:
+    description:
+      - Restore the snapshot to a temporary directory, start a member and compare hashes.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Prove that it can be restored
+- name: Verify that the snapshot can be restored
   etcd_appliance.cluster.snapshot_check:
     path: /var/backups/etcd/snapshot
-    drill: true
+    test_restore: true
 """
 
 RETURN = r"""
-answer:
-  description: What etcd-admin snapshot verify tells.
+report:
+  description: Output of C(etcd-admin snapshot verify).
   returned: always
   type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM_SPEC, run_admin
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "drill": {"type": "bool", "default": False},
-            **PROGRAM,
+            "test_restore": {"type": "bool", "default": False},
+            **PROGRAM_SPEC,
         },
         supports_check_mode=True,
     )
-    answer, _ = call(module, ["snapshot", "verify", *(["--drill"] if module.params["drill"] else []), module.params["path"]])
-    module.exit_json(changed=False, answer=answer)
+    # --drill is an alias of --test-restore.
+    test_restore = ["--drill"] if module.params["test_restore"] else []
+    report, _ = run_admin(module, ["snapshot", "verify", *test_restore, module.params["path"]])
+    module.exit_json(changed=False, report=report)
 
 
 if __name__ == "__main__":
