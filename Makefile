@@ -26,7 +26,7 @@ export CFLAGS := -ffile-prefix-map=$(CARGO_TARGET_DIR)=/target -ffile-prefix-map
 export CXXFLAGS := $(CFLAGS)
 endif
 
-.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz mutants needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
+.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz mutants sanitize needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -95,6 +95,11 @@ siege: needs rocksdb
 mutants: needs
 	@cargo mutants --version >/dev/null 2>&1 || { echo "install cargo-mutants with: cargo install cargo-mutants --locked" >&2; exit 1; }
 	etcd-server/tests/mutants/run.py $(CRATE) --seed $(or $(SEED),1) --sample $(or $(SAMPLE),100) $(MUTANTS)
+
+## Tests under AddressSanitizer, once per release, with a nightly toolchain; RocksDB's C++ is linked as it is. SANITIZE="-p storage" selects
+sanitize: needs rocksdb
+	RUSTUP_TOOLCHAIN=nightly RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)-sanitizer \
+	  cargo test --release --target $$(uname -m)-unknown-linux-gnu $(or $(SANITIZE),-p storage -p raftlog -p replica -p etcd-server) --lib --bins --tests
 
 ## A million hostile inputs for each decoder; FUZZ="--inputs 1000", FUZZ="--target json-requests --inputs 1 --seed 7"
 fuzz: needs

@@ -69,8 +69,8 @@ def main():
         module.fail_json(msg="the member cannot join yet: " + "; ".join(report["next"]))
     steps = report["steps"]
     if not wait and not module.check_mode:
-        # Without waiting, etcd-admin reports the promotion ("let NAME vote") and does not do it.
-        steps = [step for step in steps if not step.startswith("let ")]
+        # Without waiting, etcd-admin reports the promotion ("promote NAME ...") and does not do it.
+        steps = [step for step in steps if not step.startswith("promote ")]
     module.exit_json(
         changed=bool(steps or report["diff"]),
         steps=steps,

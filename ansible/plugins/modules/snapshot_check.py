@@ -52,8 +52,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    # --drill is an alias of --test-restore.
-    test_restore = ["--drill"] if module.params["test_restore"] else []
+    test_restore = ["--test-restore"] if module.params["test_restore"] else []
     report, _ = run_admin(module, ["snapshot", "verify", *test_restore, module.params["path"]])
     module.exit_json(changed=False, report=report)
 

@@ -81,7 +81,7 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
         execute(context, &host, &args.host, &plan)?;
     }
     if !joined.votes {
-        joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
+        joined.step(format!("promote {} as soon as it has caught up", host.entry.name));
         if let (Some(id), false) = (joined.id, context.dry_run || args.no_wait) {
             note(&format!(
                 "{} is written: start the member now (systemctl enable --now etcd-server)",

@@ -183,7 +183,7 @@ async fn take_in(
         Some((id, _)) => id,
         None => {
             if !changes.step(format!("add {name} as a learner at {}", urls.join(","))) {
-                changes.step(format!("let {name} vote as soon as it has caught up"));
+                changes.step(format!("promote {name} as soon as it has caught up"));
                 return Ok(());
             }
             add_learner(client, urls).await?
@@ -209,7 +209,7 @@ async fn take_in(
     if wait.no_wait {
         return Ok(());
     }
-    if changes.step(format!("let {name} vote as soon as it has caught up")) {
+    if changes.step(format!("promote {name} as soon as it has caught up")) {
         changes.start_with.iter().for_each(|flag| note(&format!("  {flag}")));
         promote_learner(client, id, wait.wait).await?;
         changes.start_with.clear();
@@ -447,7 +447,7 @@ pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteAr
     let seen = view.expect(&args.member)?;
     let mut changes = Changes::new(context);
     changes.id = Some(seen.id());
-    if seen.member.is_learner && changes.step(format!("let {} vote as soon as it has caught up", seen.name())) {
+    if seen.member.is_learner && changes.step(format!("promote {} as soon as it has caught up", seen.name())) {
         promote_learner(client, seen.member.id, args.wait).await?;
     }
     changes.tell(context, &format!("{} votes already", seen.name()))

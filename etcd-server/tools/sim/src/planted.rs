@@ -23,7 +23,8 @@ pub enum Bug {
     PromisesBeforeSync,
     /// The vote of a member is not persisted.
     VoteNotPersisted,
-    /// Reads that were not answered are asked again with contexts that were used before.
+    /// Contexts of read indexes are used again: the response to an earlier request is taken for that
+    /// to the newest.
     ReusedReadContexts,
     /// A member that believes to be leader answers linearizable reads at once.
     ReadWithoutIndex,

@@ -18,7 +18,7 @@ use mvcc::compaction::Removal;
 use pipeline::{ApplyPipeline, ApplySettings, NodeAction, NodeFault, NodeInput, NodePipeline, NodeSettings};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, WatchResponse};
-use proto::raftpb::{ConfState, Message};
+use proto::raftpb::{ConfState, Entry, Message};
 use schema::{MemoryBatch, MemoryStore, Table, View as _, meta};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,6 +28,10 @@ use watch::{Settings, StreamId, WatcherHub};
 
 /// Ticks after which a read index that was not answered is requested again.
 const READ_RETRY_TICKS: u64 = 20;
+
+/// Types of messages, as etcd numbers them.
+const READ_INDEX: i32 = 15;
+const READ_INDEX_RESPONSE: i32 = 16;
 
 /// Something that a process does later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +138,8 @@ pub(crate) struct Process {
     pub(crate) renewals: BTreeMap<u64, PendingRenewal>,
     /// For a planted bug: the first snapshot that was sent.
     sent_first: Option<((u64, u64), MemoryStore)>,
+    /// For a planted bug: the context of the newest request for a read index.
+    newest_context: Vec<Entry>,
     /// Streams whose clients have not read yet.
     pub(crate) unread: Vec<StreamId>,
 }
@@ -162,8 +168,7 @@ impl Process {
             pre_vote: cx.plan.pre_vote,
             seed,
         };
-        let incarnation = if cx.planted.has(Bug::ReusedReadContexts) { 0 } else { life };
-        let reads = ReadIndexQueue::new(ReadContexts::new(id, incarnation), READ_RETRY_TICKS);
+        let reads = ReadIndexQueue::new(ReadContexts::new(id, life), READ_RETRY_TICKS);
         let node_settings = NodeSettings {
             member_id: id,
             election_timeout: ELECTION_TIMEOUT,
@@ -197,6 +202,7 @@ impl Process {
             requests: 0,
             renewals: BTreeMap::new(),
             sent_first: None,
+            newest_context: Vec::new(),
             unread: Vec::new(),
         };
         if applied.0 > 0 {
@@ -252,7 +258,10 @@ impl Process {
 
     /// A message has arrived, a snapshot with its state.
     pub(crate) fn step(&mut self, message: Message, snapshot: Option<Snapshot>, cx: &mut Context<'_>) -> Checked {
-        let message = Box::new(message);
+        let mut message = Box::new(message);
+        if cx.planted.has(Bug::ReusedReadContexts) && message.r#type == READ_INDEX_RESPONSE {
+            message.entries.clone_from(&self.newest_context);
+        }
         let input = match snapshot {
             Some(state) => NodeInput::Snapshot { message, state },
             None => NodeInput::Message(message),
@@ -360,6 +369,9 @@ impl Process {
 
     /// A snapshot among the messages is only a mark: the state goes with it as it is now.
     fn send(&mut self, mut message: Message, cx: &mut Context<'_>) -> Checked {
+        if message.r#type == READ_INDEX {
+            self.newest_context.clone_from(&message.entries);
+        }
         let Some(snapshot) = message.snapshot.as_mut() else {
             cx.out.messages.push((message, None));
             return Ok(());
