@@ -8,20 +8,54 @@ use std::sync::Arc;
 
 /// An event.
 pub(crate) enum Event {
-    Do { member: u64, life: u64, doing: Task },
-    Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },
-    SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
-    Start { member: u64 },
-    Ask { member: u64, ticket: Ticket, ask: Ask },
-    Reply { ticket: Ticket, told: Reply },
-    Invoke { client: usize },
-    GiveUp { ticket: Ticket },
-    Watcher { watcher: usize },
+    Do {
+        member: u64,
+        life: u64,
+        doing: Task,
+    },
+    Message {
+        message: Message,
+        epoch: u64,
+        snapshot: Option<Arc<MemoryStore>>,
+    },
+    SnapshotEnd {
+        member: u64,
+        life: u64,
+        to: u64,
+        ok: bool,
+    },
+    Start {
+        member: u64,
+    },
+    Ask {
+        member: u64,
+        ticket: Ticket,
+        ask: Ask,
+    },
+    Reply {
+        ticket: Ticket,
+        told: Reply,
+    },
+    Invoke {
+        client: usize,
+    },
+    GiveUp {
+        ticket: Ticket,
+    },
+    Watcher {
+        watcher: usize,
+    },
     Fault,
+    /// A member crashes and is back at once.
+    Blink {
+        member: u64,
+    },
     Heal,
     Operator,
     Settle,
-    Probe { member: u64 },
+    Probe {
+        member: u64,
+    },
     End,
 }
 
@@ -31,6 +65,7 @@ impl Event {
             Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
             Self::Message { message, .. } => Some(message.to),
             Self::Start { .. }
+            | Self::Blink { .. }
             | Self::Reply { .. }
             | Self::Invoke { .. }
             | Self::GiveUp { .. }
@@ -51,6 +86,7 @@ impl Event {
             Self::GiveUp { .. } => "give up",
             Self::Watcher { .. } => "watcher",
             Self::Fault => "fault",
+            Self::Blink { .. } => "blink",
             Self::Heal => "heal",
             Self::Operator => "operator",
             Self::Settle => "settle",
@@ -72,7 +108,9 @@ impl Event {
             }
             Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
             Self::Reply { ticket, told } => format!("client {} is told {told:?}", ticket.client),
-            Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
+            Self::Start { member } | Self::Probe { member } | Self::Blink { member } => {
+                format!("{} {member}", self.name())
+            }
             Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => {
                 self.name().to_owned()
             }

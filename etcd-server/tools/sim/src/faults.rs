@@ -54,7 +54,7 @@ impl World {
     }
 
     fn pause(&mut self, id: u64) {
-        let until = self.for_a_while(400 * MILLISECOND);
+        let until = self.for_a_while(self.plan.sleep);
         if let Some(member) = self.members.get_mut(&id) {
             member.paused_until = until;
         }

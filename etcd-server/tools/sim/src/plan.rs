@@ -82,10 +82,14 @@ pub(crate) struct Plan {
     pub(crate) pre_vote: bool,
     /// `true` if authentication is switched on, and clients have names.
     pub(crate) auth: bool,
+    /// Mean length of a pause of a process.
+    pub(crate) sleep: Time,
     /// Weight of each kind of operation, of a hundred.
     pub(crate) weights: Vec<u32>,
     /// `true` if all faults hit the leader, and all operations go to it.
     pub(crate) at_leader: bool,
+    /// `true` if members crash right after they have voted.
+    pub(crate) voters_blink: bool,
 }
 
 impl Plan {
@@ -120,7 +124,9 @@ impl Plan {
             weights: (0..crate::client::KINDS)
                 .map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) })
                 .collect(),
+            sleep: 400 * MILLISECOND,
             at_leader: false,
+            voters_blink: false,
         };
         // A mixture seldom has the few steps of one rare fault in a row.
         match random.u8(..12) {
@@ -137,6 +143,7 @@ impl Plan {
     fn draw_sleeping_leaders(&mut self, random: &mut Rng) {
         self.faults = vec![Fault::Pause];
         self.fault_pause = random.u64(400..1500) * MILLISECOND;
+        self.sleep = random.u64(300..1500) * MILLISECOND;
         self.at_leader = true;
         self.auth = false;
         self.loss = 0;
@@ -144,16 +151,18 @@ impl Plan {
         self.only(&[(Kind::Put, 3), (Kind::LeaseGrant, 5), (Kind::KeepAlive, 20)]);
     }
 
-    /// Members crash right after they have voted, and are asked again in the same term.
+    /// Many members campaign at once, and voters crash right after they have voted, to be asked
+    /// again in the same term.
     fn draw_contested_votes(&mut self, random: &mut Rng) {
-        self.initial_members = self.initial_members.max(5);
-        self.faults = vec![Fault::Crash, Fault::CrashAll, Fault::Reset];
-        self.fault_pause = random.u64(5..40) * MILLISECOND;
+        self.initial_members = self.initial_members.max(3);
+        self.faults = vec![Fault::Partition, Fault::Transfer, Fault::Crash];
+        self.fault_pause = random.u64(100..400) * MILLISECOND;
         self.pre_vote = false;
         self.delay = random.u64(2..7) * MILLISECOND;
+        self.voters_blink = true;
     }
 
-    /// Answers to the reads of an earlier life of a member arrive in a later one.
+    /// Responses to the reads of an earlier life of a member arrive in a later one.
     fn draw_late_read_indexes(&mut self, random: &mut Rng) {
         self.faults = vec![Fault::Crash];
         self.fault_pause = random.u64(20..100) * MILLISECOND;

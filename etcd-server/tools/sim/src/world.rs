@@ -28,6 +28,9 @@ use std::time::Duration;
 use types::MemberId;
 use watch::StreamId;
 
+/// The type of a vote, as etcd numbers messages.
+const VOTE_RESPONSE: i32 = 6;
+
 /// Learners at a time.
 const LEARNERS_MAX: usize = 2;
 
@@ -186,6 +189,10 @@ impl World {
             Event::GiveUp { ticket } => self.told(ticket, &Reply::Unknown),
             Event::Watcher { watcher } => self.attach(watcher),
             Event::Fault => self.fault(),
+            Event::Blink { member } => {
+                self.blink(member);
+                Ok(())
+            }
             Event::Heal => {
                 self.network.blocked.clear();
                 Ok(())
@@ -243,6 +250,11 @@ impl World {
     fn send(&mut self, life: u64, message: &Message, snapshot: Option<&Arc<MemoryStore>>) -> Checked {
         let (from, to) = (message.from, message.to);
         let epoch = self.network.epoch(from, to);
+        let is_vote = message.r#type == VOTE_RESPONSE && !message.reject;
+        if is_vote && self.plan.voters_blink && !self.faults_over && self.random.u8(..3) == 0 {
+            let soon = self.random.u64(..2 * MILLISECOND);
+            self.schedule.at(self.now + soon, Event::Blink { member: from });
+        }
         // The connection for entries and the one for everything else.
         let bulk = message.r#type == 3;
         let mut arrivals = self.network.arrivals(&mut self.random, &self.plan, self.now, from, to, bulk);
@@ -317,13 +329,23 @@ impl World {
     /// Kills a process or cuts its power: unsynced writes are lost in part, and it starts again
     /// after a while.
     pub(crate) fn crash(&mut self, id: u64) {
+        // Often so soon that its lost data is still requested.
+        let away =
+            if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
+        self.crash_for(id, away);
+    }
+
+    /// Crashes a member that is back within some milliseconds.
+    fn blink(&mut self, id: u64) {
+        let away = self.random.u64(..3 * MILLISECOND);
+        self.crash_for(id, away);
+    }
+
+    fn crash_for(&mut self, id: u64, away: Time) {
         self.stop(id, false);
         if let Some(member) = self.members.get_mut(&id) {
             member.disk.crash(&mut self.random);
             crate::planted::spoil_disk(&mut member.disk, &self.planted);
-            // Often so soon that its lost data is still requested.
-            let away =
-                if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
             self.schedule.at(self.now + away, Event::Start { member: id });
         }
     }
