@@ -128,9 +128,11 @@ impl Process {
                 lease_changes.into_iter().for_each(|change| self.expiry.follow_change(change, now));
                 cx.oracle.check_state(index, self.apply.state(), &self.store)?;
             }
-            ApplyAction::Events(events) => self.hub.publish(&self.store, &events)?,
+            ApplyAction::Events(mut events) => {
+                events.truncate(crate::planted::spoil_events(&events, cx.planted));
+                self.hub.publish(&self.store, &events)?;
+            }
             ApplyAction::Tokens(_) => {}
-            ApplyAction::Compacted(_) if cx.planted.has(Bug::WatchersMissCompaction) => {}
             ApplyAction::Compacted(revision) => self.hub.compacted(revision),
             // Without a leader it is lost; the next write above the quota raises it again.
             ApplyAction::RaiseNoSpace => {
@@ -177,9 +179,7 @@ impl Process {
         self.expiry = Expiry::follow(self.state().leases.leases(), lease_settings());
         self.removal = None;
         let point = self.state().keys.read_point();
-        if !cx.planted.has(Bug::WatchersMissSnapshot) {
-            self.hub.skipped_to(point.current);
-        }
+        self.hub.skipped_to(point.current);
         self.hub.compacted(point.compacted);
         self.log.install(number, applied, hard_state);
         Ok(())

@@ -14,7 +14,7 @@ use proto::etcdserverpb::{
 use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch as _, Cursor as _, MemoryBatch, MemoryStore, Table, View as _, meta};
 use std::sync::Arc;
-use types::{MainRevision, Revision};
+use types::{Event, MainRevision, Revision};
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -113,10 +113,8 @@ pub enum Bug {
     CompactRevisionLost,
     /// The configuration of the raft group is not written with the state.
     ConfigurationNotWritten,
-    /// Watchers are not made to catch up when a snapshot takes the place of the state.
-    WatchersMissSnapshot,
-    /// Watchers are not told of a compaction.
-    WatchersMissCompaction,
+    /// Watchers miss the last event of a transaction.
+    LastEventOfTransactionLost,
 }
 
 /// The bug of a run, if any.
@@ -258,6 +256,13 @@ pub(crate) fn spoil_outcome(mut applied: Applied, planted: &Planted) -> Applied 
         applied.outcome = Err(ApplyError::NoSpace);
     }
     applied
+}
+
+/// Returns the number of events of a batch that watchers get.
+pub(crate) fn spoil_events(events: &[Event], planted: &Planted) -> usize {
+    let is_transaction =
+        events.last_chunk().is_some_and(|[before, last]: &[Event; 2]| before.revision.main == last.revision.main);
+    events.len() - usize::from(is_transaction && planted.has(Bug::LastEventOfTransactionLost))
 }
 
 /// Returns the spoilt responses to a watcher in place of a response.
