@@ -64,7 +64,7 @@ impl Process {
         let now = self.moment(cx.now);
         for lease in self.expiry.expired(now, 100).items {
             let id = self.next_request();
-            cx.oracle.expiries.insert(id, cx.now);
+            cx.oracle.expiries.insert(id, (cx.now, self.apply.applied().0));
             let revoke = pipeline::revoke_lease(lease);
             if cx.planted.has(Bug::ExpiryForwarded) {
                 self.propose_own_as(id, revoke, cx)?;

@@ -38,8 +38,11 @@ pub(crate) struct Oracle {
     pub(crate) refused: BTreeSet<u64>,
     /// The promised end of each lease, by the last response; and its time to live.
     leases: BTreeMap<LeaseId, (Time, Time)>,
-    /// Revokes that a leader proposed because a lease had run out, and when.
-    pub(crate) expiries: BTreeMap<u64, Time>,
+    /// Revokes that a leader proposed because a lease had run out: when, and the entry up to which
+    /// the leader knew the leases.
+    pub(crate) expiries: BTreeMap<u64, (Time, u64)>,
+    /// The entries that granted the leases.
+    granted: BTreeMap<LeaseId, u64>,
     /// By how much a clock may be too fast, in thousandths.
     pub(crate) drift: u64,
     /// The last entry at which the quota may be used up.
@@ -68,6 +71,7 @@ impl Oracle {
             refused: BTreeSet::new(),
             leases: BTreeMap::new(),
             expiries: BTreeMap::new(),
+            granted: BTreeMap::new(),
             drift: 0,
             quota_until: u64::MAX,
         }
@@ -167,10 +171,16 @@ impl Oracle {
         for (id, lease) in self.model.leases.iter().filter(|(id, _)| !before.contains(id)) {
             let ttl = u64::try_from(lease.ttl_seconds).unwrap_or(0) * crate::schedule::SECOND;
             self.leases.insert(LeaseId(*id), (now, ttl));
+            self.granted.insert(LeaseId(*id), entry.index);
         }
         for id in before.iter().filter(|id| !self.model.leases.contains_key(id)).map(|id| LeaseId(*id)) {
             let Some((since, ttl)) = self.leases.remove(&id) else { continue };
-            let Some(&proposed) = self.expiries.get(&request_id) else { continue };
+            let Some(&(proposed, applied)) = self.expiries.get(&request_id) else { continue };
+            // The leader meant an earlier lease of this id, which a client revoked and granted again
+            // while the revoke was on its way. A revoke names no more than the id, in etcd too.
+            if self.granted.get(&id).is_some_and(|granted| *granted > applied) {
+                continue;
+            }
             // A clock that is too fast sees the time pass too fast.
             let promised = since + ttl * 1000 / (1000 + self.drift);
             check(proposed + 1000 >= promised, || {

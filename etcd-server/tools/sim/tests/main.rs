@@ -56,19 +56,18 @@ fn a_seed_gives_the_same_run_every_time() {
     }
 }
 
+/// Mutants that need more seeds than a test run has time for; see the table in README.md.
+const SLOW: [Bug; 5] = [
+    Bug::VoteNotPersisted,
+    Bug::RenewalUnconfirmed,
+    Bug::RenewalByFormerLeader,
+    Bug::ExpiryForwarded,
+    Bug::RemovedMemberStopsAtOnce,
+];
+
 #[test]
-fn errors_of_apply_alike_on_all_members_are_found() {
-    let of_apply = [
-        Bug::PutIgnoresLease,
-        Bug::ComparesIgnored,
-        Bug::RangeEndIgnored,
-        Bug::LeaseNotRevoked,
-        Bug::AlarmNotRaised,
-        Bug::PermissionNotChecked,
-        Bug::WritesRefused,
-        Bug::RenewalsRefused,
-    ];
-    for bug in of_apply {
+fn all_but_the_slow_mutants_are_found() {
+    for bug in sim::planted::all().filter(|bug| !SLOW.contains(bug)) {
         let options = Options { planted: Planted(Some(bug)), ..Options::default() };
         let found = (0..SEEDS).find_map(|seed| Some((seed, sim::run(seed, &options).err()?)));
         let (seed, violation) = found.unwrap_or_else(|| panic!("{bug:?} is not found in {SEEDS} seeds"));
