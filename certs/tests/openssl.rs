@@ -10,7 +10,7 @@ fn openssl(dir: &Path, words: &str) -> Option<(bool, String)> {
     let output = match Command::new("openssl").args(words.split_whitespace()).current_dir(dir).output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("skipped: openssl cannot be run: {error}");
+            skip::report(format_args!("openssl cannot be run: {error}"));
             return None;
         }
     };

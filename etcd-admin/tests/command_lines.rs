@@ -186,7 +186,7 @@ pub(crate) fn binaries_3_7() -> Option<PathBuf> {
 #[test]
 fn every_command_and_flag_is_that_of_the_real_tools() {
     let Some(binaries) = binaries_3_7() else {
-        eprintln!("skipped: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
+        skip::report("ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
         return;
     };
     let mut differences = Differences::new("FLAG");
@@ -233,7 +233,7 @@ fn every_command_and_flag_is_that_of_the_real_tools() {
 #[test]
 fn command_lines_are_read_as_the_real_tools_read_them() {
     let Some(binaries) = binaries_3_7() else {
-        eprintln!("skipped: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
+        skip::report("ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
         return;
     };
     let [ctl, utl] = pairs(&binaries);

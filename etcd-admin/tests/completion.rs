@@ -28,7 +28,7 @@ fn driver(name: &str) -> PathBuf {
 fn is_installed(shell: &str) -> bool {
     let found = Command::new(shell).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
-        eprintln!("skipped: {shell} is not installed");
+        skip::report(format_args!("{shell} is not installed"));
     }
     found
 }

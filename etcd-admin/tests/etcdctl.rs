@@ -260,7 +260,7 @@ impl Pair {
     /// `None` where no real etcdctl is.
     fn new() -> Option<Self> {
         let Some(binaries) = real_binaries() else {
-            eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
+            skip::report("set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
             return None;
         };
         let runtime = runtime();
@@ -321,7 +321,7 @@ fn every_command_answers_as_the_real_etcdctl_does() {
 #[test]
 fn every_format_is_that_of_the_real_etcdctl() {
     let Some(mut pair) = Pair::new().filter(|pair| !pair.is_older) else {
-        eprintln!("skipped: ETCD_BIN_DIR holds no etcdctl 3.7, whose formats ours are");
+        skip::report("ETCD_BIN_DIR holds no etcdctl 3.7, whose formats ours are");
         return;
     };
     for line in lines(FORMATS) {
@@ -347,7 +347,7 @@ fn every_format_is_that_of_the_real_etcdctl() {
 fn every_code_point_is_quoted_as_by_the_real_etcdctl() {
     const AT_ONCE: u32 = 0x8000;
     let Some(pair) = Pair::new().filter(|pair| !pair.is_older) else {
-        eprintln!("skipped: ETCD_BIN_DIR holds no etcdctl 3.7, whose Unicode tables ours are");
+        skip::report("ETCD_BIN_DIR holds no etcdctl 3.7, whose Unicode tables ours are");
         return;
     };
     let run = |side: &Side, args: &[&str], input: &str| {

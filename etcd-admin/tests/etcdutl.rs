@@ -96,7 +96,7 @@ fn command_lines() -> Vec<String> {
 #[test]
 fn etcdutl_prints_and_logs_as_the_real_one() {
     let Some(binaries) = binaries_3_7() else {
-        eprintln!("skipped: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
+        skip::report("ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
         return;
     };
     let runtime = runtime();

@@ -14,7 +14,7 @@ pub(crate) const NAMES: [&str; 3] = ["m1", "m2", "m3"];
 pub(crate) fn server() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_BIN_EXE_etcd-admin")).with_file_name("etcd-server");
     if !path.is_file() {
-        eprintln!("skipped: build the server first: cargo build --release -p etcd-server");
+        skip::report("build the server first: cargo build --release -p etcd-server");
     }
     path.is_file().then_some(path)
 }
@@ -23,7 +23,7 @@ pub(crate) fn etcdctl() -> Option<PathBuf> {
     let path =
         std::env::var_os("ETCD_BIN_DIR").map(|dir| PathBuf::from(dir).join("etcdctl")).filter(|path| path.is_file());
     if path.is_none() {
-        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcdctl");
+        skip::report("set ETCD_BIN_DIR to a directory with etcdctl");
     }
     path
 }

@@ -82,7 +82,7 @@ fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, args: &str) -> (
 #[test]
 fn a_real_etcd_serves_with_our_certificates() {
     let Some(binaries) = binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd and etcdctl");
+        skip::report("set ETCD_BIN_DIR to a directory with etcd and etcdctl");
         return;
     };
     let tool = Tool::with_cas();

@@ -123,7 +123,7 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     assert_eq!(hash(&tool, &members[0].endpoint(), revision), saved["hash_kv"].as_u64().unwrap());
 
     let Some(binaries) = real_binaries() else {
-        eprintln!("skipped: the real etcd serving it; set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
+        skip::report("the real etcd serving it; set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
     assert_status_as_etcdutl(&binaries, &tool, &saved, revision);
@@ -153,7 +153,7 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
 #[test]
 fn a_real_etcds_snapshot_and_data_directory_serve_here() {
     let Some(binaries) = real_binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
+        skip::report("set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
     let (runtime, tool) = (runtime(), Tool::new());

@@ -375,7 +375,7 @@ impl SmallDisk {
             .arg(&path)
             .status();
         if !mounted.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: this user cannot mount a small file system");
+            skip::report("this user cannot mount a small file system");
             return None;
         }
         Some(Self(path))
@@ -505,7 +505,7 @@ fn clock_ahead(tool: &Tool, seconds: i64) -> Option<PathBuf> {
     std::fs::write(&source, text).unwrap();
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     if !compiled.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no C compiler");
+        skip::report("no C compiler");
         return None;
     }
     Some(library)
@@ -662,7 +662,7 @@ fn foreign() -> Option<Foreign> {
     std::fs::create_dir(&data).unwrap();
     std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     if chown(&data, Some(STRANGER), Some(STRANGER)).is_err() {
-        eprintln!("skipped: only root can give files to another user");
+        skip::report("only root can give files to another user");
         return None;
     }
     let mut child = run(Some(STRANGER), "first.log").spawn().unwrap();

@@ -126,7 +126,7 @@ async fn requests_refused_early_count_as_no_request() {
 #[tokio::test]
 async fn a_real_etcd_counts_alike() {
     let Some(daemon) = real().await else {
-        println!("skipped: ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
+        skip::report("ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
         return;
     };
     counts_refused_reads_as_etcd(&daemon).await;

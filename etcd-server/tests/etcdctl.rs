@@ -91,7 +91,7 @@ fn without_layout(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn etcdctl_prints_what_it_prints_for_etcd() {
     let Some(dir) = binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
+        skip::report("set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
     let ours = Side::start(env!("CARGO_BIN_EXE_etcd-server")).await;

@@ -67,7 +67,7 @@ fn can_trace() -> bool {
     strace.args(["-D", "-f", "-qq", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
     let traced = strace.status().is_ok_and(|status| status.success());
     if !traced {
-        println!("skipped: no strace here that may trace");
+        skip::report("no strace here that may trace");
     }
     traced
 }

@@ -42,7 +42,7 @@ async fn assert_all_hold_the_same(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
     let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
-        println!("skipped: ETCD_BIN_DIR is not set");
+        skip::report("ETCD_BIN_DIR is not set");
         return;
     };
     let etcd = format!("{}/etcd", dir.to_str().unwrap());
@@ -110,7 +110,7 @@ async fn hashes_at(cluster: &Cluster, revision: i64) -> Vec<(u32, i64)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
     let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
-        println!("skipped: ETCD_BIN_DIR is not set");
+        skip::report("ETCD_BIN_DIR is not set");
         return;
     };
     let dir = std::path::PathBuf::from(dir);
@@ -159,7 +159,7 @@ async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_that_apply_would_refuse_are_not_proposed() {
     let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
-        println!("skipped: ETCD_BIN_DIR is not set");
+        skip::report("ETCD_BIN_DIR is not set");
         return;
     };
     let etcd = format!("{}/etcd", dir.to_str().unwrap());
@@ -191,7 +191,7 @@ fn etcd_with_downgrades() -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn downgrade_is_enabled_and_cancelled_with_either_leader() {
     let Some(etcd) = etcd_with_downgrades() else {
-        println!("skipped: ETCD_BIN_DIR has no etcd 3.7");
+        skip::report("ETCD_BIN_DIR has no etcd 3.7");
         return;
     };
     let mut cluster =

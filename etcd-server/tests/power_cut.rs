@@ -14,7 +14,7 @@ const DISK_BYTES: u64 = 512 << 20;
 pub(crate) fn disk(bytes: u64) -> Option<LoopDisk> {
     let disk = LoopDisk::new(bytes).unwrap();
     if disk.is_none() {
-        println!("skipped: no loop mount of an ext4 image here (needs root, mkfs.ext4 and a loop device)");
+        skip::report("no loop mount of an ext4 image here (needs root, mkfs.ext4 and a loop device)");
     }
     disk
 }

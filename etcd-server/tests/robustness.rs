@@ -34,7 +34,7 @@ async fn what_was_promised_holds_under_faults() {
     for (seed, scenario) in (1..).zip(ROUND) {
         let report = match run(scenario, seed, &options).await {
             Err(ClusterError::Unable(what)) => {
-                println!("skipped: {} needs {what}", scenario.name());
+                skip::report(format_args!("{} needs {what}", scenario.name()));
                 continue;
             }
             run => run.unwrap(),

@@ -147,7 +147,7 @@ async fn quick_calls_leave_no_line() {
 #[tokio::test]
 async fn a_real_etcd_logs_the_same_stats() {
     let Some(dir) = std::env::var_os("ETCD_371_BIN_DIR") else {
-        println!("skipped: ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
+        skip::report("ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
         return;
     };
     let mut settings = Settings::new(std::path::Path::new(&dir).join("etcd").to_str().unwrap());

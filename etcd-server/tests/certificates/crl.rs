@@ -194,7 +194,7 @@ async fn refuses_the_certificates_that_crls_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn verdicts_on_crls_are_those_of_etcd() {
     let Some(etcd) = judge() else {
-        println!("skipped: ETCD_BIN_DIR has no etcd 3.7");
+        skip::report("ETCD_BIN_DIR has no etcd 3.7");
         return;
     };
     let found = differences(&etcd, |case| case.etcd).await;

@@ -79,11 +79,11 @@ fn with_name_server(dir: &Path, address: Ipv4Addr) -> String {
 async fn members_are_found_by_srv_records() {
     let address = Ipv4Addr::new(127, 53, 0, 53);
     let Ok(socket) = UdpSocket::bind((address, 53)) else {
-        println!("skipped: port 53 cannot be bound here");
+        skip::report("port 53 cannot be bound here");
         return;
     };
     if !std::process::Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("skipped: no mount namespaces here");
+        skip::report("no mount namespaces here");
         return;
     }
     let places = places(3);

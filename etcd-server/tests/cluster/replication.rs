@@ -116,7 +116,7 @@ async fn leadership_moves_where_it_is_told_to() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_hangs_gives_up_leadership() {
     let Some(disk) = testbed::LoopDisk::new(512 << 20).unwrap() else {
-        println!("skipped: no loop mounts here");
+        skip::report("no loop mounts here");
         return;
     };
     let slow = Settings { parent: Some(disk.path()), ..settings(&[]) };
@@ -168,7 +168,7 @@ async fn a_leader_that_is_told_to_stop_hands_over_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
     let Some(disk) = testbed::LoopDisk::new(512 << 20).unwrap() else {
-        println!("skipped: no loop mounts here");
+        skip::report("no loop mounts here");
         return;
     };
     // A leader whose disk hangs stays leader for an election timeout: long enough for these

@@ -100,7 +100,7 @@ async fn unix_sockets_serve_grpc_and_http_open_and_encrypted() {
             let (worked, told) = etcdctl(&program, &pki, &format!("unix://{}", open.display()));
             assert!(worked, "{told}");
         }
-        None => eprintln!("skipped the real etcdctl: set ETCD_BIN_DIR to a directory with it"),
+        None => skip::report("the real etcdctl: set ETCD_BIN_DIR to a directory with it"),
     }
     // A second start finds the sockets that the first has left behind.
     server.kill();

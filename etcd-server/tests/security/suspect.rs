@@ -41,7 +41,7 @@ pub(crate) fn password(user: &str) -> String {
 /// The etcd of 3.4 that has the holes; says in one line when there is none.
 pub(crate) fn old_etcd() -> Option<Settings> {
     let Some(dir) = std::env::var_os("ETCD_OLD_BIN_DIR") else {
-        eprintln!("skipped: set ETCD_OLD_BIN_DIR to a directory with an etcd of 3.4");
+        skip::report("set ETCD_OLD_BIN_DIR to a directory with an etcd of 3.4");
         return None;
     };
     let mut settings = Settings::new(std::path::Path::new(&dir).join("etcd").to_str().unwrap());

@@ -38,7 +38,7 @@ fn run(etcdctl: &Path, pki: &Pki, port: u16, shown: Option<&Leaf>, words: &str) 
 #[test]
 fn etcdctl_works_with_a_certificate_and_not_without() {
     let Some(etcdctl) = etcdctl() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcdctl");
+        skip::report("set ETCD_BIN_DIR to a directory with etcdctl");
         return;
     };
     let pki = Pki::new();

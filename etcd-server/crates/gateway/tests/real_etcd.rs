@@ -104,7 +104,7 @@ const TARGETS: &[(&str, &str)] = &[
 #[tokio::test]
 async fn a_real_etcd_answers_the_same() {
     let Some(bin_dir) = std::env::var_os("ETCD_BIN_DIR") else {
-        println!("skipped: ETCD_BIN_DIR names no directory with a real etcd");
+        skip::report("ETCD_BIN_DIR names no directory with a real etcd");
         return;
     };
     let etcd = Etcd::start(Path::new(&bin_dir));

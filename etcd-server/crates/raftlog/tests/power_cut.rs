@@ -36,7 +36,7 @@ impl Disk {
         let mut disk = Self { home, mounted: false };
         let usable = succeeds(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image)) && disk.mount();
         if !usable {
-            println!("skipped: no loop mount of an ext4 image here (needs root, mkfs.ext4 and a loop device)");
+            skip::report("no loop mount of an ext4 image here (needs root, mkfs.ext4 and a loop device)");
         }
         usable.then_some(disk)
     }

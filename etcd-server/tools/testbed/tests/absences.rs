@@ -97,7 +97,8 @@ fn daemon_and_simulator_drive_one_pipeline() {
 fn model_shares_no_code_with_what_it_judges() {
     let graph = dependencies(&metadata());
     let known = reachable(&graph, "model");
-    for judged in ["types", "schema", "mvcc", "lease", "auth", "membership", "admission", "apply", "watch", "pipeline"] {
+    for judged in ["types", "schema", "mvcc", "lease", "auth", "membership", "admission", "apply", "watch", "pipeline"]
+    {
         assert!(graph.contains_key(judged) && !known.contains(judged), "model depends on {judged}");
     }
 }

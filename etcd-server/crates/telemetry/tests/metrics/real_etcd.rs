@@ -86,7 +86,7 @@ fn binaries() -> Option<PathBuf> {
 #[test]
 fn its_families_are_ours_or_absent_with_a_reason() {
     let Some(binaries) = binaries() else {
-        println!("skipped: ETCD_BIN_DIR names no directory with an etcd");
+        skip::report("ETCD_BIN_DIR names no directory with an etcd");
         return;
     };
     let etcd = Etcd::start(&binaries);
