@@ -22,7 +22,7 @@ pub(crate) const MESSAGES: &[(&str, &str)] = &[
     ("67a9d381d05343b5b34a16c3f891ac7f", "the quota is used up: raising the NOSPACE alarm"),
     (
         "00532fcdae2e4181af463090f0d4b156",
-        "the raft log has not been synced for an election timeout: handing leadership over",
+        "the raft log has not been synced for an election timeout: transferring leadership",
     ),
     ("1ba385f0e8214094b0e5d68dc806fd90", "the raft log has not been synced for two election timeouts: stepping down"),
     (
