@@ -41,7 +41,7 @@ pub enum ApplyAction {
 }
 
 /// The results of a batch that is not readable yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchResults {
     pub(crate) responses: Vec<(u64, Result<Ordered, ApplyError>)>,
     pub(crate) events: Vec<Event>,
@@ -49,7 +49,7 @@ pub struct BatchResults {
     pub(crate) conf_changes: Vec<(ConfChangeKind, u64)>,
     pub(crate) index: u64,
     pub(crate) term: u64,
-    pub(crate) sealed: Option<lease::Sealed>,
+    pub(crate) sealed: lease::Sealed,
 }
 
 impl BatchResults {

@@ -115,11 +115,13 @@ impl<W> ApplyPipeline<W> {
         entries: &[Entry],
         hooks: &mut impl EntryHooks,
     ) -> Result<BatchResults, Fault> {
-        let mut results = BatchResults { index: self.applied.0, term: self.applied.1, ..BatchResults::default() };
+        let (mut responses, mut events, mut effects, mut conf_changes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut index, mut term) = self.applied;
         for entry in entries {
-            assert_eq!(entry.index, results.index + 1, "entries are applied without a gap");
-            assert!(entry.term >= results.term, "the term of entry {} goes back", entry.index);
-            (results.index, results.term) = (entry.index, entry.term);
+            assert_eq!(entry.index, index + 1, "entries are applied without a gap");
+            assert!(entry.term >= term, "the term of entry {} goes back", entry.index);
+            (index, term) = (entry.index, entry.term);
             let (applied, change) = match entry.kind {
                 EntryKind::Normal => {
                     let stored_bytes = hooks.stored_bytes(entry.index);
@@ -129,15 +131,19 @@ impl<W> ApplyPipeline<W> {
                 EntryKind::ConfChange => {
                     let max_learners = self.settings.max_learners;
                     let decided = self.state.apply_conf_change(batch, entry.index, &entry.data, max_learners)?;
-                    results.conf_changes.push(conf_change(decided.1));
+                    conf_changes.push(conf_change(decided.1));
                     decided
                 }
             };
             hooks.executed(entry, &applied, change, &self.state);
-            results.take(applied);
+            events.extend(applied.events);
+            effects.extend(applied.effects);
+            if applied.request_id != 0 {
+                responses.push((applied.request_id, applied.outcome));
+            }
         }
-        results.sealed = Some(self.state.settle(view, batch, results.index, results.term)?);
-        Ok(results)
+        let sealed = self.state.settle(view, batch, index, term)?;
+        Ok(BatchResults { responses, events, effects, conf_changes, index, term, sealed })
     }
 
     /// Takes the results of a batch that is written to the store and readable there; returns the
@@ -148,9 +154,7 @@ impl<W> ApplyPipeline<W> {
     pub fn written(&mut self, results: BatchResults) -> Vec<ApplyAction> {
         let BatchResults { responses, events, effects, conf_changes, index, term, sealed } = results;
         assert!(index > self.applied.0, "the applied index grows");
-        if let Some(sealed) = sealed {
-            self.state.visible(sealed);
-        }
+        self.state.visible(sealed);
         self.applied = (index, term);
         let lease_changes = self.state.leases.take_changes();
         let mut actions = vec![ApplyAction::Publish { index, lease_changes }, ApplyAction::Events(events)];
@@ -187,16 +191,5 @@ fn conf_change(change: MembershipChange) -> (ConfChangeKind, u64) {
         MembershipChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
         MembershipChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
         MembershipChange::Remove(id) => (ConfChangeKind::Remove, id.0),
-    }
-}
-
-impl BatchResults {
-    fn take(&mut self, applied: Applied) {
-        let Applied { request_id, outcome, events, effects, kind: _, operations: _ } = applied;
-        self.events.extend(events);
-        self.effects.extend(effects);
-        if request_id != 0 {
-            self.responses.push((request_id, outcome));
-        }
     }
 }

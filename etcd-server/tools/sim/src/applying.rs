@@ -21,8 +21,16 @@ use std::collections::BTreeMap;
 pub(crate) enum ApplyCommand {
     Entries(Vec<Entry>),
     Notify { index: u64, waiting: Vec<Waiting> },
-    Install { number: u64, mark: SnapshotMark, state: Snapshot, hard_state: Option<HardState> },
+    Install(Install),
     Leadership(Option<u64>),
+}
+
+/// A snapshot to install.
+pub(crate) struct Install {
+    pub(crate) number: u64,
+    pub(crate) mark: SnapshotMark,
+    pub(crate) state: Snapshot,
+    pub(crate) hard_state: Option<HardState>,
 }
 
 /// Compares each entry and its outcome with the oracle's.
@@ -77,7 +85,7 @@ impl Process {
                 }
                 ApplyCommand::Notify { index, waiting } => self.apply.wait(index, waiting),
                 ApplyCommand::Leadership(term) => self.leadership(term, cx),
-                install @ ApplyCommand::Install { .. } => {
+                ApplyCommand::Install(install) => {
                     // Entries before it are of a log that does not count any more, but may have been
                     // acknowledged.
                     while self.apply_batch(cx)? {}
@@ -167,7 +175,7 @@ impl Process {
     /// The state of a snapshot takes the place of the present one, on disk and for readers; then the
     /// log is restarted behind it.
     pub(crate) fn switched(&mut self, cx: &mut Context<'_>) -> Checked {
-        let Some(ApplyCommand::Install { number, mark, state, hard_state }) = self.switching.take() else {
+        let Some(Install { number, mark, state, hard_state }) = self.switching.take() else {
             return Err(Violation("nothing to install".to_owned()));
         };
         self.applying = false;

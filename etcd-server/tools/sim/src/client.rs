@@ -33,6 +33,15 @@ pub(crate) enum Ask {
 /// Kinds of operations, for [`crate::plan::Plan::weights`].
 pub(crate) const KINDS: usize = 14;
 
+/// Kinds of operations that focused runs are made of: the numbers that [`Client::ask`] draws.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Put = 0,
+    LinearizableRange = 2,
+    LeaseGrant = 9,
+    KeepAlive = 10,
+}
+
 /// An operation under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {

@@ -1,6 +1,7 @@
 //! The kind of run of a seed: drawn once, because mixtures of everything hide faults that only show
 //! when much of one kind happens.
 
+use crate::client::{KINDS, Kind};
 use crate::schedule::{MILLISECOND, SECOND, Time};
 use fastrand::Rng;
 
@@ -10,15 +11,6 @@ pub(crate) const ELECTION_TICKS: usize = 10;
 pub(crate) const TICK: Time = 10 * MILLISECOND;
 /// Maximum error of clocks, in thousandths.
 pub(crate) const DRIFT_MAX: u64 = 200;
-
-/// Kinds of operations that a focused run is made of, by their place in [`Plan::weights`].
-#[derive(Clone, Copy)]
-enum Kind {
-    Put = 0,
-    LinearizableRange = 2,
-    LeaseGrant = 9,
-    KeepAlive = 10,
-}
 
 /// Kinds of faults, as bits of [`Plan::faults`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +113,7 @@ impl Plan {
             drift: random.u8(..3) == 0,
             pre_vote: random.u8(..10) > 0,
             auth: random.u8(..4) == 0,
-            weights: (0..crate::client::KINDS)
-                .map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) })
-                .collect(),
+            weights: (0..KINDS).map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) }).collect(),
             sleep: 400 * MILLISECOND,
             at_leader: false,
             voters_blink: false,
@@ -173,7 +163,7 @@ impl Plan {
     }
 
     fn only(&mut self, weights: &[(Kind, u32)]) {
-        self.weights = vec![0; crate::client::KINDS];
+        self.weights = vec![0; KINDS];
         for (kind, weight) in weights {
             if let Some(entry) = self.weights.get_mut(*kind as usize) {
                 *entry = *weight;

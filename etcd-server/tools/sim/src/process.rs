@@ -1,7 +1,7 @@
 //! A running member: the pipelines of the daemon, and their surroundings with the daemon's threads as
 //! queues that are worked off later.
 
-use crate::applying::ApplyCommand;
+use crate::applying::{ApplyCommand, Install};
 use crate::check::{Checked, Violation, check};
 use crate::disk::Disk;
 use crate::log_thread::LogThread;
@@ -129,7 +129,7 @@ pub(crate) struct Process {
     /// The apply thread has work under way.
     pub(crate) applying: bool,
     /// The snapshot that the apply thread is installing.
-    pub(crate) switching: Option<ApplyCommand>,
+    pub(crate) switching: Option<Install>,
     /// Callers by the id of their request.
     pub(crate) waiters: BTreeMap<u64, Ticket>,
     pub(crate) removal: Option<Removal>,
@@ -319,7 +319,8 @@ impl Process {
                     self.apply_queue.push_back(ApplyCommand::Notify { index, waiting });
                 }
                 NodeAction::Install { number, mark, state, hard_state } => {
-                    self.apply_queue.push_back(ApplyCommand::Install { number, mark, state, hard_state });
+                    let install = Install { number, mark, state, hard_state };
+                    self.apply_queue.push_back(ApplyCommand::Install(install));
                 }
                 NodeAction::Leadership(term) => self.apply_queue.push_back(ApplyCommand::Leadership(term)),
                 NodeAction::Refuse { ids, refusal: _ } => {

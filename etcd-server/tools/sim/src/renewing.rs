@@ -12,7 +12,7 @@ use types::LeaseId;
 pub(crate) struct PendingRenewal {
     round: KeepAliveRound,
     lease: LeaseId,
-    /// When it was renewed.
+    /// The time of the renewal.
     at: Time,
     /// The term that the leader led in.
     term: u64,
