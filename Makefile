@@ -28,7 +28,7 @@ export CFLAGS := -ffile-prefix-map=$(CARGO_TARGET_DIR)=/target -ffile-prefix-map
 export CXXFLAGS := $(CFLAGS)
 endif
 
-.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz mutants sanitize needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
+.PHONY: run build test check fmt clippy doc fix bench leader-changes parity conformance sim robustness siege fuzz mutants sanitize needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -88,6 +88,12 @@ sim:
 robustness: needs rocksdb
 	cargo build --release -p etcd-server -p robustness
 	$(CARGO_TARGET_DIR)/release/robustness --server $(CARGO_TARGET_DIR)/release/etcd-server $(ROBUSTNESS)
+
+## Changes leaders of clusters under load, beside the real etcd in $$ETCD_BIN_DIR if it is set; LEADER_CHANGES="--kind kill --changes 100"
+leader-changes: needs rocksdb
+	cargo build --release -p etcd-server -p leader_changes
+	$(CARGO_TARGET_DIR)/release/leader-changes --ours $(CARGO_TARGET_DIR)/release/etcd-server \
+	  $(if $(ETCD_BIN_DIR),--etcd $(ETCD_BIN_DIR)/etcd) $(LEADER_CHANGES)
 
 ## Floods our server, and the real etcd in $$ETCD_BIN_DIR if it is set, and prints the cost; SIEGE="--flood rapid-reset --count 1000"
 siege: needs rocksdb

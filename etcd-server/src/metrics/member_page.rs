@@ -11,6 +11,7 @@ use membership::Member;
 use nix::sys::statvfs::statvfs;
 use peer::{Link, Transport};
 use proto::etcdserverpb::AlarmType;
+use replica::LeaderChange;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -57,6 +58,7 @@ impl MemberPage {
             "role": role(raft_status.role),
             "term": raft_status.term,
             "leader": (raft_status.leader != 0).then(|| MemberId(raft_status.leader).to_string()),
+            "last_leader_change": published.leader_changes().last().map(|change| leader_change_json(&change)),
             "commit_index": raft_status.commit,
             "applied_index": raft_status.applied,
             "last_index": last_index,
@@ -134,6 +136,17 @@ fn role(role: Role) -> &'static str {
         Role::Learner => "learner",
         Role::Candidate | Role::PreCandidate => "candidate",
     }
+}
+
+fn leader_change_json(change: &LeaderChange) -> Value {
+    json!({
+        "time": rfc3339(change.at.into()),
+        "from": (change.from != 0).then(|| MemberId(change.from).to_string()),
+        "to": MemberId(change.to).to_string(),
+        "term": change.term,
+        "cause": change.cause.label(),
+        "leaderless_milliseconds": u64::try_from(change.leaderless.as_millis()).unwrap_or(u64::MAX),
+    })
 }
 
 fn member_json(member: &Member) -> Value {

@@ -3,11 +3,19 @@
 use api::Server;
 use otlp::Tracer;
 use proto::etcdserverpb::AlarmType;
+use replica::{LeaderChangeCause, LeaderChanges};
 use std::fmt::{Display, Write as _};
 
 const DROPPED_LINES: &str = "etcd_log_dropped_lines_total";
 const ALARMS: &str = "etcd_server_alarms";
 const BUILD: &str = "etcd_server_build_info";
+const LEADERLESS: &str = "etcd_server_leaderless_seconds_total";
+const LEADER_CHANGES: &str = "etcd_server_leader_changes_by_cause_total";
+const HELD: &str = "etcd_server_proposals_held";
+const HELD_TOTAL: &str = "etcd_server_proposals_held_total";
+const PROPOSED_AGAIN: &str = "etcd_server_proposals_resumed_total";
+const REPEATED: &str = "etcd_server_proposals_deduplicated_total";
+const UNKNOWN: &str = "etcd_server_proposals_unknown_total";
 const SPANS_MADE: &str = "etcd_tracing_spans_made_total";
 const SPANS: &str = "etcd_tracing_spans_total";
 
@@ -39,6 +47,7 @@ pub(crate) fn text(server: &Server, tracer: Option<&Tracer>) -> String {
         "Log lines that were dropped because the queue was full or no output took them.",
     );
     line(&mut page, DROPPED_LINES, "", telemetry::log::dropped_lines());
+    leader_changes(&mut page, server.replica().published().leader_changes());
     if let Some(counts) = tracer.map(Tracer::counts) {
         head(
             &mut page,
@@ -52,6 +61,27 @@ pub(crate) fn text(server: &Server, tracer: Option<&Tracer>) -> String {
         line(&mut page, SPANS, "outcome=\"sent\"", counts.sent());
     }
     page
+}
+
+fn leader_changes(page: &mut String, changes: &LeaderChanges) {
+    head(page, LEADER_CHANGES, "counter", "Changes of the leader by cause, as far as this member knows it.");
+    for (cause, count) in LeaderChangeCause::ALL.into_iter().zip(changes.counts()) {
+        line(page, LEADER_CHANGES, &format!("cause=\"{}\"", cause.label()), count);
+    }
+    head(page, LEADERLESS, "counter", "Seconds during which no leader was known, after the first one.");
+    line(page, LEADERLESS, "", changes.leaderless().as_secs_f64());
+    head(page, HELD, "gauge", "Proposals that wait until a leader takes them.");
+    line(page, HELD, "", changes.held());
+    let counters = [
+        (HELD_TOTAL, "Proposals that waited until a leader took them.", changes.held_in_all()),
+        (PROPOSED_AGAIN, "Proposals that were lost with a leader and proposed again.", changes.proposed_again()),
+        (REPEATED, "Forwarded proposals that were refused because they came twice or too late.", changes.repeated()),
+        (UNKNOWN, "Proposals whose outcome is unknown because a leader was lost.", changes.unknown()),
+    ];
+    for (name, help, value) in counters {
+        head(page, name, "counter", help);
+        line(page, name, "", value);
+    }
 }
 
 /// Adds the two lines before the samples of a family.

@@ -163,6 +163,14 @@ impl Local for LocalPeer {
         self.server.replica().unreachable(member);
     }
 
+    fn fencing(&self, member: u64, honours: bool) {
+        self.server.replica().set_fencing(member, honours);
+    }
+
+    fn gone(&self, member: u64) {
+        self.server.replica().gone(member);
+    }
+
     fn snapshot_sent(&self, member: u64, success: bool) {
         self.outgoings.ended(member, success);
         self.server.replica().snapshot_sent(member, success);

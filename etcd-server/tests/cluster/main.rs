@@ -11,6 +11,7 @@ mod catch_up;
 mod corruption;
 mod discovery;
 mod downgrade;
+mod leader_changes;
 mod leases;
 mod members;
 mod monitoring;

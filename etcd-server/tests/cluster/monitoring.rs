@@ -68,11 +68,17 @@ fn names(text: &str) -> BTreeSet<String> {
 
 /// The families on the metrics page.
 async fn families(address: &str) -> BTreeSet<String> {
+    let page = page(address).await;
+    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// The metrics page of a member.
+pub(crate) async fn page(address: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
-    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect()
+    page
 }

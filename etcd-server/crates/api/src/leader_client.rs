@@ -37,9 +37,11 @@ impl Server {
     }
 
     /// Asks the leader at each of its addresses until one of them knows; each failure is looked at
-    /// by `give_up`.
+    /// by `give_up`. A question that is `repeatable` is put to the next leader at once when the
+    /// leader changes meanwhile: a host that is gone refuses nothing.
     async fn ask_leader<T, F>(
         &self,
+        repeatable: bool,
         mut request: impl FnMut(Target) -> F,
         mut give_up: impl FnMut(&PeerCallError) -> Option<Status>,
     ) -> Result<T, Status>
@@ -54,7 +56,11 @@ impl Server {
                 return Err(leader_changed());
             }
             for target in self.transport.targets(leader) {
-                match request(target.clone()).await {
+                let responded = tokio::select! {
+                    responded = request(target.clone()) => responded,
+                    () = self.other_leader_than(leader), if repeatable => break,
+                };
+                match responded {
                     Ok(response) => return Ok(response),
                     Err(error) => {
                         target.report(&error);
@@ -74,6 +80,17 @@ impl Server {
         })
     }
 
+    /// Returns once another member leads, as far as this one knows.
+    async fn other_leader_than(&self, leader: MemberId) {
+        loop {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+            let present = self.published().raft_status().leader;
+            if present != 0 && present != leader.0 {
+                return;
+            }
+        }
+    }
+
     /// Has the leader renew leases; the result is as that of [`Server::renew_round`]. A leader that
     /// does not know our endpoint for batches, which is an etcd member, is sent single requests.
     pub(crate) async fn renew_at_leader(&self, leases: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
@@ -82,6 +99,7 @@ impl Server {
         let leader = self.published().raft_status().leader;
         if leader == 0 || self.leader_without_batches.load(Ordering::Relaxed) != leader {
             let renewed = self.ask_leader(
+                true,
                 |target| {
                     let ids = &ids;
                     async move { lease_batch::keep_alive(&target, ids, timeout).await }
@@ -101,6 +119,7 @@ impl Server {
     async fn renew_one_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
         let timeout = self.replica.request_timeout();
         let renewed = self.ask_leader(
+            true,
             |target| async move { ask::keep_alive(&target, lease, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
@@ -115,6 +134,7 @@ impl Server {
     ) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         let timeout = self.replica.request_timeout();
         let told = self.ask_leader(
+            true,
             |target| async move { ask::time_to_live(&target, lease, keys, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
@@ -137,7 +157,7 @@ impl Server {
             | PeerCallError::Identity { .. }
             | PeerCallError::Malformed { .. } => None,
         };
-        self.ask_leader(|target| async move { ask::promote(&target, id.0, token, timeout).await }, refusal).await
+        self.ask_leader(false, |target| async move { ask::promote(&target, id.0, token, timeout).await }, refusal).await
     }
 
     /// Returns the status of a refused request: a timeout names a lost connection where there was

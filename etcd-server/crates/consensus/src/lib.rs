@@ -17,12 +17,13 @@ mod raft_storage;
 mod read_contexts;
 mod read_index_queue;
 mod ready;
+mod term_fence;
 mod waiting_changes;
 
 pub use entry::{Entry, EntryKind, HardState};
 pub use message::forwarded_request;
 pub use message_validation::StepRefusal;
-pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
+pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet, Route};
 pub use raft_status::{Progress, Role, Status, successor};
 pub use raft_storage::{Keep, Recovered, SnapshotMark, Voters};
 pub use read_contexts::ReadContexts;

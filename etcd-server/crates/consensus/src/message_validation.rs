@@ -90,6 +90,16 @@ pub enum StepRefusal {
         /// Its number on the wire.
         kind: i32,
     },
+    /// The proposal in it holds for another term than the present one, or this member does not lead
+    /// in it; its sender proposes it again.
+    #[error("forwarded proposal for the leader of term {term}")]
+    OutOfTerm {
+        /// The term that it holds for.
+        term: u64,
+    },
+    /// The message with the proposal was taken before.
+    #[error("forwarded proposal arrived twice")]
+    Repeated,
     /// The proposal in it was not taken: no leader, leadership under way to another member, a
     /// leader that is being removed, too much uncommitted, or too many changes of the members
     /// waiting.

@@ -26,9 +26,11 @@
 mod changes;
 mod config;
 mod leadership;
+mod proposals;
 
 pub use changes::{ConfChangeDropped, ConfChangeKind};
 pub use config::Config;
+pub use proposals::{Dropped, Route};
 
 use crate::durable_commits::DurableCommits;
 use crate::entry::{self, Entry, EntryKind, HardState};
@@ -38,6 +40,7 @@ use crate::message_validation::{self, MessageContext, StepRefusal};
 use crate::raft_status::Status;
 use crate::raft_storage::{Keep, RaftStorage, Recovered, SnapshotMark, Voters};
 use crate::ready::Ready;
+use crate::term_fence::{TakenMessages, TermFence};
 use crate::waiting_changes::WaitingChanges;
 use bytes::Bytes;
 use changes::removes;
@@ -46,7 +49,7 @@ use leadership::role;
 use proto::raftpb;
 use raft::eraftpb::{self, MessageType};
 use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::Fault;
 
 /// Bytes of entries in one message to a follower.
@@ -56,12 +59,6 @@ const INFLIGHT_MESSAGES_MAX: usize = 512;
 /// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped,
 /// and the client is asked to retry.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
-
-/// A proposal that raft did not take: there is no leader, it is handing over or being removed, or
-/// too much is uncommitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("raft proposal dropped")]
-pub struct Dropped;
 
 /// The error that no leader can respond now; [`Ready::ask_reads_again`] marks the time for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +88,11 @@ pub struct Node {
     /// The tick at which each member last acknowledged something to this leader.
     heard: BTreeMap<u64, u64>,
     removed: bool,
+    /// Members that honour the fences of proposals.
+    fencing: BTreeSet<u64>,
+    /// The fence of the last message with proposals that this member forwarded.
+    last_fence: TermFence,
+    taken_messages: TakenMessages,
 }
 
 impl std::fmt::Debug for Node {
@@ -141,6 +143,9 @@ impl Node {
             ticks: 0,
             heard: BTreeMap::new(),
             removed: false,
+            fencing: BTreeSet::new(),
+            last_fence: TermFence { term: 0, process: config.process, number: 0 },
+            taken_messages: TakenMessages::default(),
         };
         node.settle();
         Ok(node)
@@ -160,8 +165,8 @@ impl Node {
         self.propose_waiting_change();
     }
 
-    /// Campaigns without waiting for a timeout: for a single-member cluster, which has no other
-    /// member to wait for. No effect while it must not.
+    /// Campaigns without waiting for a timeout: in a single-member cluster, which has no other member
+    /// to wait for, or because the leader has ended. No effect while it must not.
     pub fn campaign(&mut self) -> Result<(), Fault> {
         if self.removed || !self.may_campaign() || !self.raw.raft.promotable() {
             return Ok(());
@@ -181,9 +186,12 @@ impl Node {
         if kind == MessageType::MsgAppend {
             self.check_committed(&message)?;
         }
+        let fence = if kind == MessageType::MsgPropose { self.open_fence(&mut message)? } else { None };
+        let sender = message.from;
         if kind == MessageType::MsgPropose && self.raw.raft.state == StateRole::Leader {
-            self.keep_changes(&mut message)?;
+            self.keep_changes(&mut message, fence.is_some())?;
             if message.entries.is_empty() {
+                self.note_taken(sender, fence);
                 return Ok(());
             }
         }
@@ -197,6 +205,9 @@ impl Node {
         let taken = self.raw.step(message::to_raft(kind, message));
         self.settle();
         self.note_own_removal(removes_self && taken.is_ok());
+        if taken.is_ok() {
+            self.note_taken(sender, fence);
+        }
         taken.map_err(|error| {
             if error == raft::Error::ProposalDropped {
                 StepRefusal::Dropped
@@ -204,20 +215,6 @@ impl Node {
                 StepRefusal::Malformed { kind: number, what: "raft does not take it" }
             }
         })
-    }
-
-    /// Proposes requests, in order and together. All of them are dropped or none. A follower
-    /// forwards them to the leader, without a report when they get lost on the way.
-    pub fn propose(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
-        let entries = requests.into_iter().map(|data| entry(EntryKind::Normal, data)).collect();
-        self.step_proposal(entries)
-    }
-
-    /// Proposes requests as [`Node::propose`] does, but only while this member is leader: for
-    /// requests of a leader itself that a later leader must not inherit, such as revoking leases
-    /// that expired by this member's clock.
-    pub fn propose_as_leader(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
-        if self.raw.raft.state == StateRole::Leader { self.propose(requests) } else { Err(Dropped) }
     }
 
     /// Requests an index up to which a linearizable read must wait. `context` is a fresh one of
@@ -466,19 +463,11 @@ impl Node {
             let own = raft.id;
             let removal = raft.store().unapplied_changes().find(|(_, change)| removes(change, own));
             self.own_removal = removal.map(|(index, _)| index).filter(|_| raft.state == StateRole::Leader);
+            if raft.state != StateRole::Leader {
+                self.waiting_changes.drop_fenced();
+            }
         }
         raft.set_randomized_election_timeout(self.timeout.0);
-    }
-
-    fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
-        if self.removed || self.own_removal.is_some() {
-            return Err(Dropped);
-        }
-        let mut message = eraftpb::Message::default();
-        message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.raw.raft.id;
-        message.set_entries(entries.into());
-        self.raw.raft.step(message).map_err(|_| Dropped)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn voters(ids: &[u64]) -> Voters {
 }
 
 pub(crate) fn config(id: u64) -> Config {
-    Config { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 1, applied: 0, pre_vote: true, seed: 7 }
+    Config { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 1, applied: 0, pre_vote: true, seed: 7, process: 1 }
 }
 
 impl Member {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod cluster;
+mod fences;
 mod hostile;
 mod lost_commits;
 mod members;

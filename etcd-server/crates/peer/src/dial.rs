@@ -14,6 +14,16 @@ use std::time::Duration;
 
 /// Between two attempts (etcd: 100 ms, one token at a time).
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Pauses before each of the attempts to find out whether a member that closed a stream has ended.
+const GONE_PAUSES: [Duration; 5] = [
+    Duration::from_millis(0),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+];
+/// Time for one of these attempts.
+const GONE_TIMEOUT: Duration = Duration::from_millis(100);
 /// Silence after which a stream is given up: a writer gives a sign of life every third of it.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest text that a refusal is read for.
@@ -111,9 +121,38 @@ async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: u
             let end = read(shared, peer, kind, body).await;
             peer.set_source(kind, None);
             drop(connection);
+            if kind == StreamKind::Message && matches!(end, StreamEnd::Closed | StreamEnd::Request(_)) {
+                report_if_gone(shared, peer).await;
+            }
             end
         }
         Err(end) => end,
+    }
+}
+
+/// Reports that the process of the member has ended, if all its addresses refuse connections: then
+/// there is nobody who listens. A process that hangs, a network that breaks, a host that is gone or a
+/// listener without room refuse none.
+async fn report_if_gone(shared: &Shared, peer: &PeerSender) {
+    let urls = peer.urls.lock().clone();
+    for pause in GONE_PAUSES {
+        tokio::time::sleep(pause).await;
+        let mut refused = 0;
+        for url in &urls {
+            let connecting = tokio::time::timeout(GONE_TIMEOUT, shared.connect.connect(url)).await;
+            match connecting {
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => refused += 1,
+                // Its listener lives on a little longer than its streams, or it is no question of
+                // a process.
+                Ok(_) => break,
+                Err(_) => return,
+            }
+        }
+        if refused == urls.len() {
+            tracing::info!(remote_peer_id = %types::MemberId(peer.id), "the process of the peer has ended: its addresses refuse connections");
+            shared.gone(peer.id);
+            return;
+        }
     }
 }
 
@@ -135,6 +174,7 @@ async fn open(
     match response.status() {
         StatusCode::OK => {
             peer.set_kind(response.headers().contains_key(crate::handshake::FROM));
+            shared.heard(peer, response.headers());
             Ok((connection, response.into_body(), url))
         }
         StatusCode::GONE => Err(StreamEnd::Removed),

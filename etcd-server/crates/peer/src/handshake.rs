@@ -17,10 +17,20 @@ pub(crate) const PEER_URLS: HeaderName = HeaderName::from_static("x-peerurls");
 /// The intended receiver; on streams only.
 pub(crate) const TO: HeaderName = HeaderName::from_static("x-raft-to");
 
+/// Not etcd's: the sender honours the fences of forwarded proposals, see [`crate::Local::fencing`].
+pub(crate) const FENCES: HeaderName = HeaderName::from_static("x-proposal-fences");
 /// Not etcd's: which state is sent.
 pub(crate) const TRANSFER: HeaderName = HeaderName::from_static("x-state-transfer");
 /// Not etcd's: from which of its bytes on.
 pub(crate) const OFFSET: HeaderName = HeaderName::from_static("x-state-offset");
+
+/// The form of fences that this program honours.
+pub(crate) const FENCES_VERSION: &str = "1";
+
+/// Returns `true` if a member that sends these headers honours the fences of proposals.
+pub(crate) fn honours_fences(headers: &HeaderMap) -> bool {
+    headers.get(&FENCES).is_some_and(|version| version == FENCES_VERSION)
+}
 
 /// The oldest version that this program works with, as etcd 3.4 to 3.7 say.
 const OLDEST: Version = Version::new(3, 0, 0);
@@ -53,6 +63,7 @@ impl PeerIdentity {
         put(MINIMUM_VERSION, OLDEST.to_string());
         put(CLUSTER, self.cluster.to_string());
         put(PEER_URLS, self.peer_urls.join(","));
+        put(FENCES, FENCES_VERSION.to_owned());
         if let Some(to) = to {
             put(TO, MemberId(to).to_string());
         }

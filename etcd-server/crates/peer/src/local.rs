@@ -89,6 +89,15 @@ pub trait Local: Send + Sync {
     /// A message to `member` could not be sent.
     fn unreachable(&self, member: u64);
 
+    /// `member` honours the fences of forwarded proposals from now on, or does not: it appends each
+    /// in the term that it was sent in or not at all. A real etcd does not, nor does an older
+    /// version of this program.
+    fn fencing(&self, member: u64, honours: bool);
+
+    /// The process of `member` has ended: a stream that it served is closed, and all its addresses
+    /// refuse connections.
+    fn gone(&self, member: u64);
+
     /// The state was sent to `member` as a whole, or not.
     fn snapshot_sent(&self, member: u64, success: bool);
 

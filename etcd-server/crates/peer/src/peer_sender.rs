@@ -50,6 +50,8 @@ pub(crate) struct PeerSender {
     /// The member runs this server, or a real etcd, by its last stream; see
     /// [`PeerSender::set_kind`].
     kind: AtomicU8,
+    /// The member honours the fences of proposals, as it said last.
+    fencing: Mutex<bool>,
     /// The errors of the last attempts to open a stream, by [`StreamKind`].
     problems: [Mutex<Option<Problem>>; 2],
     problem_logs: LogLimit,
@@ -70,6 +72,7 @@ impl PeerSender {
             sources: [Mutex::new(None), Mutex::new(None)],
             mismatch_logs: LogLimit::default(),
             kind: AtomicU8::new(KIND_UNKNOWN),
+            fencing: Mutex::new(false),
             problems: [Mutex::new(None), Mutex::new(None)],
             problem_logs: LogLimit::default(),
             probe: Mutex::new(None),
@@ -199,6 +202,20 @@ impl PeerSender {
     /// Sets whether the member runs this server: a real etcd does not name itself in its responses.
     pub(crate) fn set_kind(&self, is_ours: bool) {
         self.kind.store(if is_ours { KIND_OURS } else { KIND_ETCD }, Ordering::Relaxed);
+    }
+
+    /// Records whether the member honours the fences of proposals, and calls `report` if that is new.
+    pub(crate) fn set_fencing(&self, honours: bool, report: impl FnOnce(u64, bool)) {
+        let mut fencing = self.fencing.lock();
+        if *fencing != honours {
+            *fencing = honours;
+            report(self.id, honours);
+        }
+    }
+
+    /// Reports whether the member honours the fences of proposals.
+    pub(crate) fn report_fencing(&self, report: impl FnOnce(u64, bool)) {
+        report(self.id, *self.fencing.lock());
     }
 
     /// Returns `true` if the member is a real etcd; `None` before the first stream from it.

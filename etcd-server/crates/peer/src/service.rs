@@ -60,6 +60,7 @@ async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request
     for (name, id) in [
         (handshake::CLUSTER, transport.0.own.cluster.to_string()),
         (handshake::FROM, transport.0.own.member.to_string()),
+        (handshake::FENCES, handshake::FENCES_VERSION.to_owned()),
     ] {
         if let Ok(id) = HeaderValue::try_from(id) {
             reply.headers_mut().insert(name, id);
@@ -119,6 +120,9 @@ where
         return refused(transport, mismatch, &request);
     }
     remember_sender(transport, &request);
+    if let Some(peer) = sender(&request).and_then(|id| transport.0.peer(id)) {
+        transport.0.heard(&peer.peer_sender, request.headers());
+    }
     match started(transport) {
         Ok(local) => handle(transport.clone(), local, request).await,
         Err(reply) => *reply,
@@ -140,9 +144,14 @@ where
     }
 }
 
+/// Returns the member that a request names as its sender.
+fn sender(request: &Request<Incoming>) -> Option<u64> {
+    request.headers().get(handshake::FROM)?.to_str().ok().and_then(id_of)
+}
+
 fn remember_sender(transport: &Transport, request: &Request<Incoming>) {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let (Some(id), Some(urls)) = (header(handshake::FROM).and_then(id_of), header(handshake::PEER_URLS))
+    let urls = request.headers().get(handshake::PEER_URLS).and_then(|value| value.to_str().ok());
+    if let (Some(id), Some(urls)) = (sender(request), urls)
         && transport.0.peer(id).is_none()
     {
         transport.0.remember(id, urls);
@@ -194,6 +203,7 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
     if !request.headers().contains_key(handshake::TO) {
         return refused(transport, Mismatch::Member, request);
     }
+    shared.heard(&peer.peer_sender, request.headers());
     let body: StreamBody = peer.peer_sender.open(kind);
     let mut reply = Response::new(ReplyBody::Stream(body));
     if let Ok(version) = HeaderValue::try_from(shared.own.version.to_string()) {

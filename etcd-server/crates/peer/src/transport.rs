@@ -3,14 +3,14 @@
 use crate::ask::{PeerCallError, Target};
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
-use crate::handshake::PeerIdentity;
+use crate::handshake::{self, PeerIdentity};
 use crate::link::Link;
 use crate::local::{Local, Observer};
 use crate::log_limit::LogLimit;
 use crate::peer_sender::PeerSender;
 use crate::{dial, post, probe, state_sender};
 use arc_swap::ArcSwap;
-use http::Uri;
+use http::{HeaderMap, Uri};
 use membership::{Member, Membership};
 use parking_lot::Mutex;
 use proto::raftpb::Message;
@@ -90,6 +90,9 @@ impl Transport {
     /// From now on messages that come in go to `local`.
     pub fn attach(&self, local: Arc<dyn Local>) {
         drop(self.0.local.set(local));
+        for peer in self.0.peers.load().values() {
+            peer.peer_sender.report_fencing(|id, honours| self.0.fencing(id, honours));
+        }
     }
 
     /// Sends messages as far as possible, and drops the rest; never waits.
@@ -210,6 +213,23 @@ impl Shared {
     pub(crate) fn unreachable(&self, member: u64) {
         if let Some(local) = self.local() {
             local.unreachable(member);
+        }
+    }
+
+    /// A member has sent these headers, in a request or a response.
+    pub(crate) fn heard(&self, peer: &PeerSender, headers: &HeaderMap) {
+        peer.set_fencing(handshake::honours_fences(headers), |id, honours| self.fencing(id, honours));
+    }
+
+    fn fencing(&self, member: u64, honours: bool) {
+        if let Some(local) = self.local() {
+            local.fencing(member, honours);
+        }
+    }
+
+    pub(crate) fn gone(&self, member: u64) {
+        if let Some(local) = self.local() {
+            local.gone(member);
         }
     }
 

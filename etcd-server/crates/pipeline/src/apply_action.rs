@@ -31,10 +31,11 @@ pub enum ApplyAction {
         /// The member that it concerns.
         member: u64,
     },
-    /// Report this index to the raft node as applied.
-    Applied(u64),
     /// Send these outcomes to the callers that wait for them; other ids belong to other members.
     Respond(Vec<(u64, Result<Ordered, ApplyError>)>),
+    /// Report this index to the raft node as applied. Behind the responses: a proposal that has none
+    /// by then may be proposed again.
+    Applied(u64),
     /// This member was removed from the cluster: fail all that still waits, and stop. Nothing else
     /// will be applied here.
     Removed,

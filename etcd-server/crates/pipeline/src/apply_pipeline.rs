@@ -166,7 +166,7 @@ impl<W> ApplyPipeline<W> {
         let own = self.settings.member_id.0;
         let is_removed = conf_changes.contains(&(ConfChangeKind::Remove, own));
         actions.extend(conf_changes.into_iter().map(|(kind, member)| ApplyAction::ConfChanged { kind, member }));
-        actions.extend([ApplyAction::Applied(index), ApplyAction::Respond(responses)]);
+        actions.extend([ApplyAction::Respond(responses), ApplyAction::Applied(index)]);
         if is_removed {
             actions.push(ApplyAction::Removed);
         }

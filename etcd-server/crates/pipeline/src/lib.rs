@@ -17,16 +17,20 @@
 mod apply_action;
 mod apply_pipeline;
 mod deferred_messages;
+mod early_election;
+mod held_proposals;
 mod keep_alive;
 mod node_action;
 mod node_input;
 mod node_pipeline;
 mod own_requests;
+mod pending_table;
 
 pub use apply_action::{ApplyAction, BatchResults};
 pub use apply_pipeline::{ApplyPipeline, ApplySettings, EntryHooks};
 pub use keep_alive::{KeepAliveRound, Renewed};
 pub use node_action::{NodeAction, NodeFault, Refusal, StalledLog};
-pub use node_input::{NodeInput, Proposal};
+pub use node_input::{NodeInput, Proposal, ProposalKind};
 pub use node_pipeline::{NodePipeline, NodeSettings};
 pub use own_requests::{checkpoint_leases, raise_alarm, reset_checkpoints, revoke_lease};
+pub use pending_table::{Lost, PendingTable};

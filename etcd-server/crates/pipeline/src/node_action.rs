@@ -1,15 +1,15 @@
 //! The actions that the raft node asks for.
 
-use consensus::{Entry, HardState, SnapshotMark, Status, StepRefusal};
+use consensus::{Entry, HardState, Route, SnapshotMark, Status, StepRefusal};
 use proto::raftpb::Message;
 use types::Fault;
 
 /// The reason why a proposal was not taken. It was not and will not be ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No leader is known.
+    /// This member does not lead.
     NoLeader,
-    /// Too much is proposed and not committed.
+    /// Too much is proposed and not committed, or held until there is a leader.
     TooManyRequests,
 }
 
@@ -74,6 +74,23 @@ pub enum NodeAction<W, S> {
     /// This member leads in this term, or no longer leads. Takes effect behind the entries of
     /// earlier `Apply` actions: leases of a leader begin then.
     Leadership(Option<u64>),
+    /// Proposals that were held go this way now. To be recorded before any later action.
+    Proposed {
+        /// Their ids.
+        ids: Vec<u64>,
+        /// Their way.
+        route: Route,
+    },
+    /// An entry of this term is applied. Proposals of the member's own clients that were sent to the
+    /// leader of an earlier term and have no response were lost with it: see
+    /// [`crate::PendingTable::term_begun`]. The responses of all entries up to that one were given
+    /// before.
+    TermBegun(u64),
+    /// A snapshot is in place of the state: proposals that were sent before may be in it, and get no
+    /// response.
+    OutcomesUnknown,
+    /// The process of the leader has ended; an election is held early.
+    LeaderGone(u64),
     /// Fail these proposals.
     Refuse {
         /// Their ids.

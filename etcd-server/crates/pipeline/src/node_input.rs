@@ -14,16 +14,28 @@ pub struct Proposal {
     pub data: Bytes,
 }
 
+/// The kind of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposalKind {
+    /// An `InternalRaftRequest`.
+    Request,
+    /// The same, of a leader itself: one that a later leader must not inherit.
+    OfTheLeader,
+    /// A `ConfChange`.
+    ConfChange,
+}
+
 /// An input of [`crate::NodePipeline`]. `S` is the state of a snapshot that has arrived.
 #[derive(Debug)]
 pub enum NodeInput<S> {
     /// One tick of this member's clock has passed.
     Tick,
-    /// Order these requests; a follower forwards them to the leader. All are taken, or none.
+    /// Order these requests; a follower forwards them to the leader. While there is none, or it takes
+    /// no proposals, they are held. All are taken, or none.
     Propose(Vec<Proposal>),
     /// Order this request if this member is leader: one that a later leader must not inherit.
     ProposeAsLeader(Proposal),
-    /// Order this configuration change.
+    /// Order this configuration change, as a request.
     ProposeConfChange(Proposal),
     /// A message of another member, without a snapshot.
     Message(Box<Message>),
@@ -35,6 +47,17 @@ pub enum NodeInput<S> {
         /// Its state.
         state: S,
     },
+    /// Whether this member honours the fences of proposals: it appends them in the term that they
+    /// were sent in or not at all. So do members of this program, and a real etcd does not.
+    Fencing {
+        /// The member.
+        member: u64,
+        /// It does.
+        honours: bool,
+    },
+    /// The process of this member has ended: its connections are closed, and its address refuses
+    /// new ones.
+    Gone(u64),
     /// A message to this member could not be sent.
     Unreachable(u64),
     /// The snapshot for a member was sent, or failed.

@@ -2,18 +2,25 @@
 //! that wait for an index, snapshots to install, a log that hangs.
 
 use crate::deferred_messages::DeferredMessages;
+use crate::early_election::EarlyElection;
+use crate::held_proposals::HeldProposals;
 use crate::node_action::{NodeAction, NodeFault, Refusal, StalledLog};
-use crate::node_input::{NodeInput, Proposal};
+use crate::node_input::{NodeInput, Proposal, ProposalKind};
 use crate::own_requests::raise_alarm;
 use bytes::Bytes;
 use consensus::{
-    ConfChangeDropped, ConfChangeKind, Keep, Node, ReadIndexQueue, Ready, Role, Status, StepRefusal, forwarded_request,
+    ConfChangeDropped, ConfChangeKind, Entry, Keep, Node, ReadIndexQueue, Ready, Role, Route, Status, StepRefusal,
+    forwarded_request,
 };
 use prost::Message as _;
 use proto::etcdserverpb::{AlarmType, RequestHeader};
 use proto::raftpb::Message;
+use std::collections::VecDeque;
 use std::time::Duration;
 use types::{Fault, MonotonicTime};
+
+/// The type of a forwarded proposal, as etcd numbers messages.
+const PROPOSE: i32 = 2;
 
 /// The settings of a raft node's surroundings.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +34,9 @@ pub struct NodeSettings {
     pub election_ticks: usize,
     /// The applied entries that stay in memory.
     pub keep: Keep,
+    /// `true` if an election is held as soon as the process of the leader is known to have ended. Needs
+    /// pre-votes.
+    pub early_elections: bool,
 }
 
 /// The raft node of a member and its surroundings. `W` identifies a waiting read, `S` is the state
@@ -54,6 +64,12 @@ pub struct NodePipeline<W, S> {
     leads: Option<u64>,
     /// This member was removed from the cluster: no leader confirms its reads any more.
     has_left: bool,
+    held: HeldProposals,
+    /// The first entries of terms that were handed out to be applied: index and term.
+    term_starts: VecDeque<(u64, u64)>,
+    /// The term of the last entry that was handed out to be applied.
+    applying_term: u64,
+    early_election: Option<EarlyElection>,
 }
 
 impl<W, S> NodePipeline<W, S> {
@@ -70,6 +86,10 @@ impl<W, S> NodePipeline<W, S> {
             log_waits_since: None,
             leads: None,
             has_left: false,
+            held: HeldProposals::default(),
+            term_starts: VecDeque::new(),
+            applying_term: 0,
+            early_election: None,
         }
     }
 
@@ -99,6 +119,26 @@ impl<W, S> NodePipeline<W, S> {
         self.reads.retain(waits);
     }
 
+    /// Returns the way of a proposal that is handed in now.
+    pub fn route(&self) -> Route {
+        if self.held.is_empty() { self.node.route() } else { Route::Closed }
+    }
+
+    /// Returns the number of proposals that are held until a leader takes them.
+    pub fn held_proposals(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Drops the held proposals that `waits` returns `false` for: their callers have gone.
+    pub fn retain_held(&mut self, waits: impl FnMut(u64) -> bool) {
+        self.held.retain(waits);
+    }
+
+    /// Returns the time at which [`Self::advance`] is to be called though there is no input.
+    pub fn wake_at(&self) -> Option<MonotonicTime> {
+        self.early_election.as_ref().map(EarlyElection::next)
+    }
+
     /// Takes an input.
     ///
     /// # Errors
@@ -115,21 +155,18 @@ impl<W, S> NodePipeline<W, S> {
                 self.look_at_log(now, actions);
                 self.reads.tick();
             }
-            NodeInput::Propose(proposals) => self.propose(proposals, actions),
+            NodeInput::Propose(proposals) => self.propose_or_hold(ProposalKind::Request, proposals, actions),
             NodeInput::ProposeAsLeader(Proposal { id, data }) => {
                 if self.node.propose_as_leader([data]).is_err() {
                     actions.push(NodeAction::Refuse { ids: vec![id], refusal: Refusal::NoLeader });
                 }
             }
-            NodeInput::ProposeConfChange(Proposal { id, data }) => {
-                if let Err(dropped) = self.node.propose_conf_change(data) {
-                    let refusal = match dropped {
-                        ConfChangeDropped::TooMany => Refusal::TooManyRequests,
-                        ConfChangeDropped::Dropped(_) => Refusal::NoLeader,
-                    };
-                    actions.push(NodeAction::Refuse { ids: vec![id], refusal });
-                }
+            NodeInput::ProposeConfChange(proposal) => {
+                self.propose_or_hold(ProposalKind::ConfChange, vec![proposal], actions);
             }
+            NodeInput::Fencing { member, honours } => self.node.set_fencing(member, honours),
+            NodeInput::Gone(member) => self.gone(now, member, actions),
+            NodeInput::Message(message) if self.must_wait(&message) => self.held.push_message(*message),
             NodeInput::Message(message) => self.step(*message, actions)?,
             NodeInput::Snapshot { message, state } => self.offer(now, *message, state, actions)?,
             NodeInput::Unreachable(member) => self.node.report_unreachable(member),
@@ -138,7 +175,7 @@ impl<W, S> NodePipeline<W, S> {
             NodeInput::Transfer(member) => self.node.transfer_leader(member),
             NodeInput::BringElectionForward => self.bring_election_forward(),
             NodeInput::Persisted(number) => self.persisted(now, number, actions),
-            NodeInput::Applied(index) => self.node.applied(index, self.settings.keep),
+            NodeInput::Applied(index) => self.applied(index, actions),
             NodeInput::ConfChanged { kind, member } => {
                 self.node.conf_changed(kind, member)?;
                 actions.push(NodeAction::ConfigurationChanged);
@@ -156,6 +193,9 @@ impl<W, S> NodePipeline<W, S> {
     /// # Errors
     /// The member cannot continue.
     pub fn advance(&mut self, now: MonotonicTime, actions: &mut Vec<NodeAction<W, S>>) -> Result<(), NodeFault> {
+        self.elect_early(now)?;
+        self.release_messages(actions)?;
+        self.release_held(actions);
         self.reads.ask(&mut self.node);
         self.hand_out(now, actions);
         while self.installing.is_none() && self.campaign_if_alone()? {
@@ -172,17 +212,119 @@ impl<W, S> NodePipeline<W, S> {
         }
     }
 
-    fn propose(&mut self, proposals: Vec<Proposal>, actions: &mut Vec<NodeAction<W, S>>) {
+    /// Proposes, or holds what no leader takes now. Held proposals go first.
+    fn propose_or_hold(&mut self, kind: ProposalKind, proposals: Vec<Proposal>, actions: &mut Vec<NodeAction<W, S>>) {
+        if self.route() != Route::Closed {
+            self.propose(kind, proposals, actions);
+            return;
+        }
+        let refused = proposals.into_iter().filter_map(|proposal| self.held.push(kind, proposal).err());
+        let ids: Vec<u64> = refused.map(|proposal| proposal.id).collect();
+        if !ids.is_empty() {
+            actions.push(NodeAction::Refuse { ids, refusal: Refusal::TooManyRequests });
+        }
+    }
+
+    fn propose(&mut self, kind: ProposalKind, proposals: Vec<Proposal>, actions: &mut Vec<NodeAction<W, S>>) {
         if proposals.is_empty() {
             return;
         }
         let (ids, requests): (Vec<u64>, Vec<Bytes>) =
             proposals.into_iter().map(|Proposal { id, data }| (id, data)).unzip();
-        if self.node.propose(requests).is_err() {
-            let has_leader = self.node.status().leader != 0;
-            let refusal = if has_leader { Refusal::TooManyRequests } else { Refusal::NoLeader };
-            actions.push(NodeAction::Refuse { ids, refusal });
+        if kind != ProposalKind::ConfChange {
+            if self.node.propose(requests).is_err() {
+                actions.push(NodeAction::Refuse { ids, refusal: Refusal::TooManyRequests });
+            }
+            return;
         }
+        for (id, change) in ids.into_iter().zip(requests) {
+            if let Err(dropped) = self.node.propose_conf_change(change) {
+                let refusal = match dropped {
+                    ConfChangeDropped::TooMany => Refusal::TooManyRequests,
+                    ConfChangeDropped::Dropped(_) => Refusal::NoLeader,
+                };
+                actions.push(NodeAction::Refuse { ids: vec![id], refusal });
+            }
+        }
+    }
+
+    /// Hands the held proposals to the leader, once there is one that takes them.
+    fn release_held(&mut self, actions: &mut Vec<NodeAction<W, S>>) {
+        loop {
+            let route = self.node.route();
+            if route == Route::Closed {
+                return;
+            }
+            let Some((kind, proposals)) = self.held.take() else { return };
+            let ids = proposals.iter().map(|proposal| proposal.id).collect();
+            actions.push(NodeAction::Proposed { ids, route });
+            self.propose(kind, proposals, actions);
+        }
+    }
+
+    /// Returns `true` for a forwarded proposal while this leader takes none: its sender learns of
+    /// nothing as long as the term stays, and proposes it again in the next one.
+    fn must_wait(&self, message: &Message) -> bool {
+        message.r#type == PROPOSE
+            && !message.context.is_empty()
+            && self.node.status().role == Role::Leader
+            && self.node.refuses_proposals()
+    }
+
+    fn release_messages(&mut self, actions: &mut Vec<NodeAction<W, S>>) -> Result<(), NodeFault> {
+        if self.node.status().role == Role::Leader && self.node.refuses_proposals() {
+            return Ok(());
+        }
+        for message in self.held.take_messages() {
+            self.step(message, actions)?;
+        }
+        Ok(())
+    }
+
+    /// Entries up to `index` are applied, and their responses given.
+    fn applied(&mut self, index: u64, actions: &mut Vec<NodeAction<W, S>>) {
+        self.node.applied(index, self.settings.keep);
+        let mut begun = None;
+        while self.term_starts.front().is_some_and(|(start, _)| *start <= index) {
+            begun = self.term_starts.pop_front().map(|(_, term)| term);
+        }
+        actions.extend(begun.map(NodeAction::TermBegun));
+    }
+
+    fn note_terms(&mut self, committed: &[Entry]) {
+        for entry in committed {
+            if entry.term > self.applying_term {
+                self.applying_term = entry.term;
+                self.term_starts.push_back((entry.index, entry.term));
+            }
+        }
+    }
+
+    /// The process of a member has ended. If it was the leader, it is not followed any more.
+    fn gone(&mut self, now: MonotonicTime, member: u64, actions: &mut Vec<NodeAction<W, S>>) {
+        let status = self.node.status();
+        if self.settings.early_elections && status.leader == member && self.node.forget_leader() {
+            let mut voters = self.node.voters().voters;
+            voters.retain(|voter| *voter != member);
+            voters.sort_unstable();
+            self.early_election = Some(EarlyElection::new(now, status.term, self.settings.member_id, &voters));
+            actions.push(NodeAction::LeaderGone(member));
+        }
+    }
+
+    fn elect_early(&mut self, now: MonotonicTime) -> Result<(), NodeFault> {
+        let status = self.node.status();
+        let Some(election) = &mut self.early_election else { return Ok(()) };
+        if status.leader != 0 {
+            self.early_election = None;
+        } else if election.is_due(now, status.term) {
+            let has_more = election.asked(now);
+            self.node.campaign()?;
+            if !has_more {
+                self.early_election = None;
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, message: Message, actions: &mut Vec<NodeAction<W, S>>) -> Result<(), NodeFault> {
@@ -237,6 +379,7 @@ impl<W, S> NodePipeline<W, S> {
         push_messages(self.deferred_messages.durable(number), actions);
         if let Some((_, index)) = self.installing.take_if(|(installing, _)| *installing <= number) {
             self.node.applied(index, self.settings.keep);
+            actions.push(NodeAction::OutcomesUnknown);
         }
     }
 
@@ -302,6 +445,7 @@ impl<W, S> NodePipeline<W, S> {
         push_messages(messages, actions);
         // Raft accepts a snapshot only while it is being offered.
         if let Some((mark, state)) = snapshot.zip(self.offered.take()) {
+            self.applying_term = self.applying_term.max(mark.term);
             self.installing = Some((number, mark.index));
             actions.push(NodeAction::Install { number, mark, state, hard_state });
         } else if must_sync {
@@ -314,6 +458,7 @@ impl<W, S> NodePipeline<W, S> {
             self.publish(status, actions);
         }
         if !committed.is_empty() {
+            self.note_terms(&committed);
             actions.push(NodeAction::Apply(committed));
         }
         for (context, index) in reads {

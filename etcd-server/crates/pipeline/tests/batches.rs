@@ -86,7 +86,8 @@ fn reads_go_once_their_index_is_written() {
     let actions = apply.written(results);
     assert_eq!(apply.applied(), (2, 1));
     assert_eq!(apply.due_reads().collect::<Vec<_>>(), ["second", "also second"]);
-    let [first, .., last] = &actions[..] else { panic!("{actions:?}") };
+    let [first, .., respond, last] = &actions[..] else { panic!("{actions:?}") };
     assert!(matches!(first, ApplyAction::Publish { index: 2, .. }), "{first:?}");
-    assert!(matches!(last, ApplyAction::Respond(responses) if responses.len() == 2), "{last:?}");
+    assert!(matches!(respond, ApplyAction::Respond(responses) if responses.len() == 2), "{respond:?}");
+    assert_eq!(*last, ApplyAction::Applied(2), "responses first: what has none may be proposed again");
 }

@@ -7,7 +7,7 @@ use consensus::{
 use membership::{ConfChange, Member as Record, Version};
 use pipeline::{
     ApplyAction, ApplyPipeline, ApplySettings, EntryHooks, NodeAction, NodeFault, NodeInput, NodePipeline,
-    NodeSettings, Proposal,
+    NodeSettings, PendingTable, Proposal, ProposalKind,
 };
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, PutRequest, RequestHeader};
@@ -52,6 +52,7 @@ struct Member {
     store: MemoryStore,
     log: VecDeque<Log>,
     commands: VecDeque<Apply>,
+    pending: PendingTable<u64>,
 }
 
 #[derive(Default)]
@@ -130,14 +131,22 @@ impl Member {
             entries: entries.collect(),
             voters: Voters::default(),
         };
-        let config =
-            Config { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 1, applied: 0, pre_vote: true, seed: id };
+        let config = Config {
+            id,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: 1,
+            applied: 0,
+            pre_vote: true,
+            seed: id,
+            process: 1,
+        };
         let node = Node::new(&config, &recovered).unwrap();
         let node_settings = NodeSettings {
             member_id: id,
             election_timeout: TICK * 10,
             election_ticks: ELECTION_TICKS,
             keep: Keep::at_most(2, 1 << 20),
+            early_elections: true,
         };
         let apply_settings = ApplySettings { member_id: MemberId(id), max_learners: 1, entries_per_batch: 4 };
         let store = MemoryStore::new();
@@ -148,6 +157,7 @@ impl Member {
             store,
             log: VecDeque::new(),
             commands: VecDeque::new(),
+            pending: PendingTable::default(),
         }
     }
 }
@@ -165,14 +175,24 @@ impl Stage {
                 (1..=id()).map(|member| self.advance(member)).collect()
             }
             "tick" => (0..number(2)).map(|_| self.tick(id())).collect(),
-            "put" => self.input(id(), NodeInput::Propose(vec![proposal(put(number(3), words[2]), number(3))])),
+            "put" => self.propose(id(), ProposalKind::Request, proposal(put(number(3), words[2]), number(3))),
             "put-as-leader" => {
-                self.input(id(), NodeInput::ProposeAsLeader(proposal(put(number(3), words[2]), number(3))))
+                self.propose(id(), ProposalKind::OfTheLeader, proposal(put(number(3), words[2]), number(3)))
             }
             "remove" => {
                 let data = ConfChange::Remove(MemberId(number(2))).to_raft(number(3)).encode_to_vec();
-                self.input(id(), NodeInput::ProposeConfChange(proposal(data, number(3))))
+                self.propose(id(), ProposalKind::ConfChange, proposal(data, number(3)))
             }
+            "fencing" => (1..=number(1))
+                .flat_map(|at| (1..=number(1)).map(move |member| (at, member)))
+                .map(|(at, member)| self.input(at, NodeInput::Fencing { member, honours: true }))
+                .collect(),
+            "gone" => self.input(id(), NodeInput::Gone(number(2))),
+            "wait" => {
+                self.now = self.now.after(Duration::from_millis(number(2)));
+                self.advance(id())
+            }
+            "pending" => format!("{:?}\n", self.members[&id()].pending.routes()),
             "read" => self.read(id(), words[2]),
             "transfer" => self.input(id(), NodeInput::Transfer(number(2))),
             "hasten" => self.input(id(), NodeInput::BringElectionForward),
@@ -209,6 +229,22 @@ impl Stage {
         )
     }
 
+    fn propose(&mut self, at: u64, kind: ProposalKind, proposal: Proposal) -> String {
+        let member = self.members.get_mut(&at).unwrap();
+        let (id, route) = (proposal.id, member.node.route());
+        if member.pending.contains(id) {
+            member.pending.sent(&[id], route);
+        } else {
+            member.pending.insert(kind, &proposal, route, id);
+        }
+        let input = match kind {
+            ProposalKind::Request => NodeInput::Propose(vec![proposal]),
+            ProposalKind::OfTheLeader => NodeInput::ProposeAsLeader(proposal),
+            ProposalKind::ConfChange => NodeInput::ProposeConfChange(proposal),
+        };
+        self.input(at, input)
+    }
+
     fn tick(&mut self, id: u64) -> String {
         self.now = self.now.after(TICK);
         self.input(id, NodeInput::Tick)
@@ -238,9 +274,9 @@ impl Stage {
 
     /// Hands work to the queues of the member, and returns it as text.
     fn carry_out(&mut self, id: u64, actions: Vec<NodeAction<String, MemoryStore>>) -> String {
-        let member = self.members.get_mut(&id).unwrap();
         let mut text = String::new();
         for action in actions {
+            let member = self.members.get_mut(&id).unwrap();
             text += &match action {
                 NodeAction::Send(messages) => {
                     let described = messages.iter().map(|message| format!("send {}\n", describe(message))).collect();
@@ -284,7 +320,17 @@ impl Stage {
                     member.commands.push_back(Apply::Leadership(term));
                     format!("leadership {term:?}\n")
                 }
-                NodeAction::Refuse { ids, refusal } => format!("refuse {ids:?}: {refusal:?}\n"),
+                NodeAction::Proposed { ids, route } => {
+                    member.pending.sent(&ids, route);
+                    format!("propose {ids:?}: {route:?}\n")
+                }
+                NodeAction::TermBegun(term) => self.propose_lost(id, term),
+                NodeAction::OutcomesUnknown => format!("outcomes unknown: {:?}\n", member.pending.replaced()),
+                NodeAction::Refuse { ids, refusal } => {
+                    let refused: Vec<u64> = ids.into_iter().filter(|id| member.pending.remove(*id).is_some()).collect();
+                    format!("refuse {refused:?}: {refusal:?}\n")
+                }
+                NodeAction::LeaderGone(leader) => format!("leader {leader} is gone\n"),
                 NodeAction::RefuseReads(reads) => format!("refuse reads {reads:?}\n"),
                 NodeAction::Status(status) => {
                     format!("{:?} of term {}, leader {}\n", status.role, status.term, status.leader)
@@ -298,6 +344,14 @@ impl Stage {
             };
         }
         text
+    }
+
+    /// An entry of `term` is applied: proposes again what was lost before.
+    fn propose_lost(&mut self, id: u64, term: u64) -> String {
+        let lost = self.members.get_mut(&id).unwrap().pending.term_begun(term, |_| true);
+        let refused: String = lost.of_the_leader.iter().map(|id| format!("refuse [{id}]: NoLeader\n")).collect();
+        let again: String = lost.again.into_iter().map(|(kind, proposal)| self.propose(id, kind, proposal)).collect();
+        format!("term {term} begun\n{refused}{again}")
     }
 
     fn deliver(&mut self, from: u64, to: u64) -> String {
@@ -392,6 +446,10 @@ impl Stage {
             }
             ApplyAction::Respond(responses) if responses.is_empty() => String::new(),
             ApplyAction::Respond(responses) => {
+                let pending = &mut self.members.get_mut(&id).unwrap().pending;
+                for (id, _) in &responses {
+                    pending.remove(*id);
+                }
                 let responses = responses
                     .iter()
                     .map(|(id, outcome)| format!("{id} {}", if outcome.is_ok() { "ok" } else { "refused" }));

@@ -3,10 +3,9 @@
 
 use crate::install::Prepared;
 use crate::node_task::Offered;
-use crate::pending_proposals::{ReadIndexWaiter, Reply};
-use bytes::Bytes;
+use crate::pending_proposals::{Caller, ReadIndexWaiter};
 use consensus::{Entry, HardState, Progress, SnapshotMark};
-use pipeline::NodeInput;
+use pipeline::{NodeInput, Proposal, ProposalKind};
 use proto::raftpb::Message;
 use tokio::sync::oneshot;
 
@@ -14,11 +13,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Order this request and notify its sender.
-    Propose { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Order this request if this member is leader, and notify its sender.
-    ProposeAsLeader { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Order this configuration change.
-    ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
+    Propose { kind: ProposalKind, proposal: Proposal, reply: Caller },
     /// Notify when the state is at least as new as now.
     ReadIndex(ReadIndexWaiter),
     /// A message of another member, and its bytes in the message quota.

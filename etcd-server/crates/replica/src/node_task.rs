@@ -5,12 +5,12 @@ use crate::install::Prepared;
 use crate::message_quota::MessageQuota;
 use crate::messages::{ApplyCommand, Input, LogCommand};
 use crate::outbound::Outbound;
-use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
+use crate::pending_proposals::{Caller, PendingProposals, ReadIndexWaiter};
 use crate::published::Published;
 use crate::raft_lines;
 use crate::{Observer, RequestError};
 use consensus::{Role, Status, StepRefusal};
-use pipeline::{NodeAction, NodeFault, NodeInput, NodePipeline, Proposal, Refusal, StalledLog};
+use pipeline::{NodeAction, NodeFault, NodeInput, NodePipeline, Proposal, ProposalKind, Refusal, StalledLog};
 use proto::raftpb::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,13 +44,6 @@ pub(crate) struct NodeTask {
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// Proposals that are collected in a round.
-#[derive(Default)]
-struct Collected {
-    proposals: Vec<Proposal>,
-    callers: Vec<(u64, oneshot::Sender<Reply>)>,
-}
-
 impl NodeTask {
     /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
@@ -67,7 +60,7 @@ impl NodeTask {
         let mut next_tick = Instant::now() + self.tick;
         self.advance()?;
         loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
+            let wait = self.wait(next_tick);
             let first = match self.inputs.recv_timeout(wait) {
                 Ok(input) => Some(input),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -81,6 +74,8 @@ impl NodeTask {
                 self.look_at_heartbeats(next_tick, now);
                 self.handle(NodeInput::Tick)?;
                 self.pipeline.retain_reads(|waiting| !waiting.is_closed());
+                self.published.leader_changes.outcomes_unknown(self.pending_proposals.tick());
+                self.pipeline.retain_held(|id| self.pending_proposals.waits(id));
                 // After a pause of the process the ticks that were missed are not made up for: they
                 // would start an election.
                 next_tick = now + self.tick;
@@ -89,22 +84,41 @@ impl NodeTask {
         }
     }
 
+    /// Returns the time until the next tick, or until the pipeline wants to be called.
+    fn wait(&self, next_tick: Instant) -> Duration {
+        let tick = next_tick.saturating_duration_since(Instant::now());
+        self.pipeline.wake_at().map_or(tick, |at| tick.min(at.since(self.clock.now())))
+    }
+
+    /// Proposes requests whose callers are registered.
+    fn propose(&mut self, kind: ProposalKind, proposals: Vec<Proposal>) -> Result<(), NodeFault> {
+        if kind == ProposalKind::Request {
+            return self.handle(NodeInput::Propose(proposals));
+        }
+        proposals.into_iter().try_for_each(|proposal| {
+            self.handle(match kind {
+                ProposalKind::Request | ProposalKind::OfTheLeader => NodeInput::ProposeAsLeader(proposal),
+                ProposalKind::ConfChange => NodeInput::ProposeConfChange(proposal),
+            })
+        })
+    }
+
     fn handle(&mut self, input: NodeInput<Offered>) -> Result<(), NodeFault> {
         self.pipeline.handle(self.clock.now(), input, &mut self.actions)?;
-        self.carry_out();
-        Ok(())
+        self.carry_out()
     }
 
     fn advance(&mut self) -> Result<(), NodeFault> {
         self.pipeline.advance(self.clock.now(), &mut self.actions)?;
-        self.carry_out();
+        self.carry_out()?;
+        self.published.leader_changes.set_held(self.pipeline.held_proposals());
         self.published.leads_alone.store(self.pipeline.node().leads_alone(), Ordering::Release);
         Ok(())
     }
 
     /// Takes the inputs that wait, proposals together. Returns `false` on the stop command.
     fn take_inputs(&mut self, first: Option<Input>) -> Result<bool, NodeFault> {
-        let mut collected = Collected::default();
+        let mut requests = Vec::new();
         let mut runs = true;
         let mut next = first;
         for _ in 0..INPUTS_PER_ROUND {
@@ -113,21 +127,11 @@ impl NodeTask {
                 // No caller is left: the deadline of the call has passed, or its client has gone
                 // away.
                 Input::Propose { reply, .. } if reply.is_closed() => {}
-                Input::Propose { id, data, reply } => {
-                    collected.proposals.push(Proposal { id, data });
-                    collected.callers.push((id, reply));
-                }
-                Input::ProposeAsLeader { id, data, reply } => {
-                    self.pending_proposals.register([(id, reply)]);
-                    self.handle(NodeInput::ProposeAsLeader(Proposal { id, data }))?;
-                }
-                Input::ProposeConfChange { id, data, reply } => {
-                    self.pending_proposals.register([(id, reply)]);
-                    self.handle(NodeInput::ProposeConfChange(Proposal { id, data }))?;
-                }
+                Input::Propose { kind: ProposalKind::Request, proposal, reply } => requests.push((proposal, reply)),
+                Input::Propose { kind, proposal, reply } => self.take_request(kind, [(proposal, reply)])?,
                 Input::ReadIndex(reply) => {
                     self.pipeline.read_index(reply, &mut self.actions);
-                    self.carry_out();
+                    self.carry_out()?;
                 }
                 Input::Message { message, bytes } => {
                     self.message_quota.leave(bytes);
@@ -145,9 +149,17 @@ impl NodeTask {
                 Input::Stop => runs = false,
             }
         }
-        self.pending_proposals.register(collected.callers);
-        self.handle(NodeInput::Propose(collected.proposals))?;
+        self.take_request(ProposalKind::Request, requests)?;
         Ok(runs)
+    }
+
+    fn take_request(
+        &mut self,
+        kind: ProposalKind,
+        requests: impl IntoIterator<Item = (Proposal, Caller)>,
+    ) -> Result<(), NodeFault> {
+        let proposals = self.pending_proposals.register(kind, self.pipeline.route(), requests);
+        self.propose(kind, proposals)
     }
 
     /// A tick sends the heartbeats, so a tick that is late by more than an interval makes them
@@ -160,17 +172,32 @@ impl NodeTask {
         }
     }
 
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self) -> Result<(), NodeFault> {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
-            self.carry_out_one(action);
+            self.carry_out_one(action)?;
         }
         self.actions = actions;
+        Ok(())
+    }
+
+    /// Proposes again what was lost with the leaders of the terms before this one.
+    fn propose_lost(&mut self, term: u64) -> Result<(), NodeFault> {
+        let again = self.pending_proposals.term_begun(term, self.pipeline.route());
+        if again.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(term, proposals = again.len(), "proposing again what was lost with the previous leader");
+        self.published.leader_changes.again(again.len());
+        let (requests, changes): (Vec<_>, Vec<_>) =
+            again.into_iter().partition(|(kind, _)| *kind == ProposalKind::Request);
+        self.propose(ProposalKind::Request, requests.into_iter().map(|(_, proposal)| proposal).collect())?;
+        changes.into_iter().try_for_each(|(kind, proposal)| self.propose(kind, vec![proposal]))
     }
 
     /// Threads that do not take commands any more have stopped with the member, or reported a
     /// fault.
-    fn carry_out_one(&self, action: NodeAction<ReadIndexWaiter, Offered>) {
+    fn carry_out_one(&mut self, action: NodeAction<ReadIndexWaiter, Offered>) -> Result<(), NodeFault> {
         match action {
             NodeAction::Send(messages) => self.outbound.send(messages),
             NodeAction::Persist { number, entries, hard_state } => {
@@ -188,6 +215,19 @@ impl NodeTask {
                 drop(self.apply.send(ApplyCommand::Discard(prepared)));
             }
             NodeAction::Leadership(term) => drop(self.apply.send(ApplyCommand::Leadership(term.is_some()))),
+            NodeAction::TermBegun(term) => self.propose_lost(term)?,
+            NodeAction::Proposed { ids, route } => {
+                self.pending_proposals.sent(&ids, route);
+                self.published.leader_changes.held_sent(ids.len());
+            }
+            NodeAction::OutcomesUnknown => {
+                self.published.leader_changes.outcomes_unknown(self.pending_proposals.replaced());
+            }
+            NodeAction::LeaderGone(leader) => {
+                self.published.leader_changes.leader_ended();
+                let leader = types::MemberId(leader);
+                tracing::warn!(%leader, "the process of the leader has ended: holding an election");
+            }
             NodeAction::Refuse { ids, refusal } => {
                 let refused = match refusal {
                     Refusal::NoLeader => RequestError::NoLeader,
@@ -206,9 +246,13 @@ impl NodeTask {
             NodeAction::LogStalled(consequence) => log_stalled(consequence),
             NodeAction::MessageRefused { from, kind, refusal } => self.message_refused(from, kind, &refusal),
         }
+        Ok(())
     }
 
     fn message_refused(&self, from: u64, kind: i32, refusal: &StepRefusal) {
+        if matches!(refusal, StepRefusal::Repeated | StepRefusal::OutOfTerm { .. }) {
+            self.published.leader_changes.refused_repeated();
+        }
         let remote_peer_id = types::MemberId(from);
         if matches!(refusal, StepRefusal::TermTooFarAhead { .. }) {
             tracing::error!(%remote_peer_id, kind, error = %refusal, "refused a raft message");
@@ -231,6 +275,9 @@ impl NodeTask {
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
         raft_lines::log_changes(self.member_id, &before, &status);
+        if let Some(change) = self.published.leader_changes.follow(&before, &status, Instant::now()) {
+            change.log();
+        }
         if before.leader != status.leader && status.leader != 0 {
             *self.published.leader_since.lock() = Some(Instant::now());
             self.observer.leader_changed();

@@ -1,5 +1,6 @@
 //! The newest state as readers see it, without waiting.
 
+use crate::leader_changes::LeaderChanges;
 use apply::{Alarms, State};
 use arc_swap::ArcSwap;
 use auth::AuthStore;
@@ -68,6 +69,7 @@ pub struct Published {
     pub(crate) status: ArcSwap<Status>,
     /// When this member last learnt of another leader than before.
     pub(crate) leader_since: Mutex<Option<Instant>>,
+    pub(crate) leader_changes: LeaderChanges,
     /// Since when the log has had something to sync and not reported anything.
     pub(crate) log_waits_since: Mutex<Option<Instant>>,
     pub(crate) applied: AtomicU64,
@@ -125,6 +127,7 @@ impl Published {
             expiry: Mutex::new(Expiry::follow(state.leases.leases(), leases)),
             status: ArcSwap::from_pointee(Status { role: Role::Follower, leader: 0, ..*status }),
             leader_since: Mutex::default(),
+            leader_changes: LeaderChanges::default(),
             log_waits_since: Mutex::default(),
             applied: AtomicU64::new(applied),
             written_bytes: AtomicU64::new(state.keys.written_bytes()),
@@ -191,6 +194,11 @@ impl Published {
     /// Deadlines of leases; they run on the leader alone. Held shortly.
     pub fn expiry(&self) -> &Mutex<Expiry> {
         &self.expiry
+    }
+
+    /// Returns the changes of the leader since the start.
+    pub fn leader_changes(&self) -> &LeaderChanges {
+        &self.leader_changes
     }
 
     /// Returns the status of this member.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use consensus::{Progress, SnapshotMark};
 use membership::ConfChange;
 use mvcc::ReadPoint;
-use pipeline::NodeInput;
+use pipeline::{NodeInput, Proposal, ProposalKind};
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use proto::raftpb::Message;
@@ -145,23 +145,20 @@ impl Replica {
     /// revoking a lease that expired by its clock: a member that is no longer leader does not
     /// forward it to the new one.
     pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
-        let submitted = self.submit_with(request, &self.own_identity(), Proposer::Leader, |id, data, reply| {
-            Input::ProposeAsLeader { id, data, reply }
-        })?;
+        let submitted = self.submit_as(request, &self.own_identity(), Proposer::Leader)?;
         self.outcome(submitted).await
     }
 
     /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
     pub fn submit(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, RequestError> {
-        self.submit_with(request, identity, Proposer::Client, |id, data, reply| Input::Propose { id, data, reply })
+        self.submit_as(request, identity, Proposer::Client)
     }
 
-    fn submit_with(
+    fn submit_as(
         &self,
         mut request: InternalRaftRequest,
         identity: &Identity,
         proposer: Proposer,
-        input: impl FnOnce(u64, Bytes, oneshot::Sender<Reply>) -> Input,
     ) -> Result<Submitted, RequestError> {
         let kind = RequestKind::of(&request);
         let id = self.ids.next();
@@ -179,7 +176,12 @@ impl Replica {
             return Err(RequestError::TooManyRequests);
         }
         let (reply, submitted) = oneshot::channel();
-        self.node.send(input(id, data, reply)).map_err(|_| RequestError::Stopped)?;
+        let kind = match proposer {
+            Proposer::Client => ProposalKind::Request,
+            Proposer::Leader => ProposalKind::OfTheLeader,
+        };
+        let input = Input::Propose { kind, proposal: Proposal { id, data }, reply };
+        self.node.send(input).map_err(|_| RequestError::Stopped)?;
         Ok(submitted)
     }
 
@@ -211,7 +213,8 @@ impl Replica {
         let id = self.ids.next();
         let data = Bytes::from(change.to_raft(id).encode_to_vec());
         let (reply, submitted) = oneshot::channel();
-        self.node.send(Input::ProposeConfChange { id, data, reply }).map_err(|_| RequestError::Stopped)?;
+        let input = Input::Propose { kind: ProposalKind::ConfChange, proposal: Proposal { id, data }, reply };
+        self.node.send(input).map_err(|_| RequestError::Stopped)?;
         let decided = tokio::time::timeout(self.request_timeout, submitted).await;
         decided.map_or(Err(RequestError::TimedOut), |reply| reply.unwrap_or(Err(RequestError::Stopped)))
     }
@@ -295,6 +298,16 @@ impl Replica {
     pub fn step(&self, message: Message) -> bool {
         let Some(bytes) = self.message_quota.enter(&message) else { return false };
         self.node.send(Input::Message { message: Box::new(message), bytes }).is_ok()
+    }
+
+    /// Records whether `member` honours the fences of proposals; see [`NodeInput::Fencing`].
+    pub fn set_fencing(&self, member: u64, honours: bool) {
+        drop(self.node.send(Input::Other(NodeInput::Fencing { member, honours })));
+    }
+
+    /// The process of `member` has ended; see [`NodeInput::Gone`].
+    pub fn gone(&self, member: u64) {
+        drop(self.node.send(Input::Other(NodeInput::Gone(member))));
     }
 
     /// A message to `member` could not be sent.

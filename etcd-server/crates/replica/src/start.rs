@@ -266,7 +266,7 @@ impl Opened {
     ) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
-        let node = Node::new(&node_config(options, identity, applied), &recovered)?;
+        let node = Node::new(&node_config(options, identity, applied, incarnation), &recovered)?;
         let clock = Clock::default();
         let whose = Whose { cluster_id: identity.cluster_id, member_id: identity.member_id };
         if applied == 0 {
@@ -297,6 +297,7 @@ impl Opened {
                 bytes_behind_snapshots: LOG_BYTES_BEHIND_SNAPSHOTS,
                 ..Keep::at_most(options.log_entries_kept, LOG_BYTES_IN_MEMORY)
             },
+            early_elections: options.pre_vote,
         };
         let applied_term = meta::read_u64(&*store, meta::APPLIED_TERM)?.unwrap_or(0);
         let apply_settings = ApplySettings {
@@ -451,7 +452,7 @@ fn unix_milliseconds() -> u64 {
 }
 
 /// Returns the configuration of raft for this member.
-fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
+fn node_config(options: &Options, identity: Identity, applied: u64, process: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
     Config {
         id: identity.member_id.0,
@@ -460,6 +461,7 @@ fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
         applied,
         pre_vote,
         seed: unix_milliseconds() ^ identity.member_id.0,
+        process,
     }
 }
 

@@ -123,7 +123,9 @@ impl Process {
         }
         crate::planted::spoil_batch(&mut batch, cx.planted, cx.random);
         batch.write(&mut self.store);
-        for action in self.apply.written(results) {
+        let mut actions = self.apply.written(results);
+        crate::planted::spoil_order(&mut actions, cx.planted);
+        for action in actions {
             self.follow_batch(action, &indexes, cx)?;
         }
         Ok(true)
@@ -156,7 +158,7 @@ impl Process {
             ApplyAction::Applied(index) => self.input(NodeInput::Applied(index), cx)?,
             ApplyAction::Respond(responses) => {
                 for (id, _) in responses {
-                    let Some(ticket) = self.waiters.remove(&id) else { continue };
+                    let Some(ticket) = self.pending.remove(id) else { continue };
                     match (self.renewals.remove(&id), indexes.get(&id)) {
                         (Some(renewal), _) => self.finish_renewal(ticket, &renewal, cx),
                         (None, Some(index)) => cx.out.told.push((ticket, Reply::Applied(*index))),
@@ -165,8 +167,8 @@ impl Process {
                 }
             }
             ApplyAction::Removed => {
-                let waiters = std::mem::take(&mut self.waiters);
-                cx.out.told.extend(waiters.into_values().map(|ticket| (ticket, Reply::Unknown)));
+                let waiting = self.pending.drain();
+                cx.out.told.extend(waiting.into_iter().map(|ticket| (ticket, Reply::Unknown)));
             }
         }
         Ok(())

@@ -3,11 +3,11 @@
 use crate::check::Checked;
 use crate::plan::spread;
 use crate::planted::Bug;
-use crate::process::{Context, Process, Task};
+use crate::process::{Context, Process, Task, Ticket};
 use crate::schedule::MILLISECOND;
 use bytes::BytesMut;
 use mvcc::compaction::Removal;
-use pipeline::{NodeInput, Proposal};
+use pipeline::{Proposal, ProposalKind};
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader, WatchResponse};
 use schema::MemoryBatch;
@@ -89,16 +89,16 @@ impl Process {
     /// Proposes a request of this member itself under an id of [`Self::next_request`].
     pub(crate) fn propose_own_as(&mut self, id: u64, request: InternalRaftRequest, cx: &mut Context<'_>) -> Checked {
         let proposal = self.own_proposal(id, request);
-        self.input(NodeInput::Propose(vec![proposal]), cx)
+        self.propose(ProposalKind::Request, proposal, Ticket::own(cx.now), cx)
     }
 
     fn propose_as_leader(&mut self, id: u64, request: InternalRaftRequest, cx: &mut Context<'_>) -> Checked {
         let proposal = self.own_proposal(id, request);
-        self.input(NodeInput::ProposeAsLeader(proposal), cx)
+        self.propose(ProposalKind::OfTheLeader, proposal, Ticket::own(cx.now), cx)
     }
 
     /// A member's own request has all permissions, as in the daemon.
-    fn own_proposal(&self, id: u64, mut request: InternalRaftRequest) -> Proposal {
+    pub(crate) fn own_proposal(&self, id: u64, mut request: InternalRaftRequest) -> Proposal {
         let auth_revision = self.state().auth.auth_revision();
         request.header = Some(RequestHeader { id, username: "root".to_owned(), auth_revision });
         Proposal { id, data: request.encode_to_vec().into() }

@@ -46,6 +46,11 @@ pub(crate) enum Event {
         watcher: usize,
     },
     Fault,
+    /// A member finds the address of another one closed.
+    Gone {
+        member: u64,
+        gone: u64,
+    },
     /// A member crashes and is back at once.
     Blink {
         member: u64,
@@ -66,6 +71,7 @@ impl Event {
             Self::Message { message, .. } => Some(message.to),
             Self::Start { .. }
             | Self::Blink { .. }
+            | Self::Gone { .. }
             | Self::Reply { .. }
             | Self::Invoke { .. }
             | Self::GiveUp { .. }
@@ -86,6 +92,7 @@ impl Event {
             Self::GiveUp { .. } => "give up",
             Self::Watcher { .. } => "watcher",
             Self::Fault => "fault",
+            Self::Gone { .. } => "gone",
             Self::Blink { .. } => "blink",
             Self::Heal => "heal",
             Self::Operator => "operator",
@@ -111,6 +118,7 @@ impl Event {
             Self::Start { member } | Self::Probe { member } | Self::Blink { member } => {
                 format!("{} {member}", self.name())
             }
+            Self::Gone { member, gone } => format!("member {member} finds {gone} gone"),
             Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => {
                 self.name().to_owned()
             }

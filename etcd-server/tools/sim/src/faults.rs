@@ -4,16 +4,19 @@ use crate::check::Checked;
 use crate::client::clear_alarm;
 use crate::event::Event;
 use crate::plan::{Fault, spread};
+use crate::process::Ticket;
 use crate::schedule::{MILLISECOND, SECOND, Time};
 use crate::world::{World, record};
 use consensus::{Role, successor};
 use membership::ConfChange;
-use pipeline::{NodeInput, Proposal};
+use pipeline::{NodeInput, Proposal, ProposalKind};
 use prost::Message as _;
 use types::MemberId;
 
 /// Members of the group at most.
 const MEMBERS_MAX: usize = 7;
+/// Ids of members at most.
+pub(crate) const MEMBERS_EVER_MAX: u64 = 64;
 
 impl World {
     pub(crate) fn fault(&mut self) -> Checked {
@@ -89,6 +92,11 @@ impl World {
         for id in ids {
             self.network.reset(victim, id);
             self.network.reset(id, victim);
+            // A firewall that rejects connections makes a member seem to have ended.
+            if self.random.u8(..4) == 0 {
+                self.schedule
+                    .at(self.now + self.random.u64(..5 * MILLISECOND), Event::Gone { member: id, gone: victim });
+            }
         }
     }
 
@@ -175,7 +183,7 @@ impl World {
             } else {
                 let id = process.next_request();
                 let data = change.to_raft(id).encode_to_vec().into();
-                process.input(NodeInput::ProposeConfChange(Proposal { id, data }), cx)?;
+                process.propose(ProposalKind::ConfChange, Proposal { id, data }, Ticket::own(cx.now), cx)?;
             }
             process.work(cx)
         })

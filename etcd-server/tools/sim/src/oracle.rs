@@ -36,6 +36,12 @@ pub(crate) struct Oracle {
     leaders: BTreeMap<u64, u64>,
     /// Requests that were refused to a client.
     pub(crate) refused: BTreeSet<u64>,
+    /// Requests that have become entries.
+    ordered: BTreeSet<u64>,
+    /// `true` if no request may become two entries.
+    pub(crate) fencing: bool,
+    /// Proposals that were lost with a leader and proposed again.
+    pub(crate) proposed_again: u64,
     /// The promised end of each lease, by the last response; and its time to live.
     leases: BTreeMap<LeaseId, (Time, Time)>,
     /// Revokes that a leader proposed because a lease had run out: when, and the entry up to which
@@ -69,6 +75,9 @@ impl Oracle {
             newly_committed: Vec::new(),
             leaders: BTreeMap::new(),
             refused: BTreeSet::new(),
+            ordered: BTreeSet::new(),
+            fencing: true,
+            proposed_again: 0,
             leases: BTreeMap::new(),
             expiries: BTreeMap::new(),
             granted: BTreeMap::new(),
@@ -145,6 +154,8 @@ impl Oracle {
         check(!self.refused.contains(&verdict.request_id), || {
             format!("entry {} was refused to its client", entry.index)
         })?;
+        let is_first = verdict.request_id == 0 || self.ordered.insert(verdict.request_id);
+        check(is_first || !self.fencing, || format!("entry {} is a request that was ordered before", entry.index))?;
         self.follow_leases(now, entry, &leases, verdict.request_id)?;
         self.check_revisions(&verdict.changes)?;
         self.events.extend(verdict.changes.iter().cloned());

@@ -72,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) think: Time,
     pub(crate) drift: bool,
     pub(crate) pre_vote: bool,
+    /// `true` if members honour the fences of proposals, as all of this program do.
+    pub(crate) fencing: bool,
     /// `true` if authentication is switched on, and clients have names.
     pub(crate) auth: bool,
     /// Mean length of a pause of a process.
@@ -112,6 +114,7 @@ impl Plan {
             think: random.u64(1..40) * MILLISECOND,
             drift: random.u8(..3) == 0,
             pre_vote: random.u8(..10) > 0,
+            fencing: random.u8(..8) > 0,
             auth: random.u8(..4) == 0,
             weights: (0..KINDS).map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) }).collect(),
             sleep: 400 * MILLISECOND,
@@ -123,6 +126,7 @@ impl Plan {
             0 => plan.draw_sleeping_leaders(random),
             1 => plan.draw_contested_votes(random),
             2 => plan.draw_late_read_indexes(random),
+            3 => plan.draw_late_proposals(random),
             _ => {}
         }
         plan
@@ -160,6 +164,20 @@ impl Plan {
         self.overtaking = true;
         self.think = random.u64(1..5) * MILLISECOND;
         self.only(&[(Kind::Put, 10), (Kind::LinearizableRange, 20)]);
+    }
+
+    /// Forwarded proposals arrive, some twice, when others lead than those that they were meant for.
+    fn draw_late_proposals(&mut self, random: &mut Rng) {
+        self.initial_members = self.initial_members.max(3);
+        self.faults = vec![Fault::Transfer, Fault::Transfer, Fault::Crash];
+        self.fault_pause = random.u64(20..80) * MILLISECOND;
+        self.delay = random.u64(4..15) * MILLISECOND;
+        self.overtaking = true;
+        self.doubled = random.u64(50..200);
+        self.fencing = true;
+        self.auth = false;
+        self.think = random.u64(1..5) * MILLISECOND;
+        self.only(&[(Kind::Put, 1)]);
     }
 
     fn only(&mut self, weights: &[(Kind, u32)]) {

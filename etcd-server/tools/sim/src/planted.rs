@@ -4,8 +4,9 @@
 use crate::disk::Disk;
 use apply::{Applied, ApplyError, RequestKind};
 use bytes::Bytes;
-use consensus::{Entry, EntryKind, HardState};
+use consensus::{Entry, EntryKind, HardState, Node, Role};
 use fastrand::Rng;
+use pipeline::ApplyAction;
 use prost::Message as _;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::{
@@ -113,6 +114,16 @@ pub enum Bug {
     CompactRevisionLost,
     /// The configuration of the raft group is not written with the state.
     ConfigurationNotWritten,
+    /// A leader appends forwarded proposals that were meant for the leader of another term.
+    FencesOfAnyTerm,
+    /// A leader appends a message with proposals again when it arrives twice.
+    RepeatedProposalsAppended,
+    /// A follower passes on the proposals of others.
+    ProposalsPassedOn,
+    /// Proposals are proposed again as soon as another leader is known.
+    ProposedAgainTooEarly,
+    /// The responses of a batch are given after proposals without a response were proposed again.
+    ProposedAgainBeforeResponses,
     /// Watchers miss the last event of a transaction.
     LastEventOfTransactionLost,
 }
@@ -163,6 +174,28 @@ pub(crate) fn spoil_snapshot(state: &mut MemoryStore, planted: &Planted) {
     }
     if planted.has(Bug::SnapshotWithoutRemovedMembers) {
         empty(state, Table::RemovedMembers);
+    }
+}
+
+/// Returns `true` if a member overlooks the fence of a forwarded proposal.
+pub(crate) fn drops_fence(node: &Node, context: &[u8], planted: &Planted) -> bool {
+    let status = node.status();
+    let leads = status.role == Role::Leader;
+    // The term follows the format.
+    let is_of_term = context.get(1..9) == Some(&status.term.to_be_bytes());
+    match planted.0 {
+        Some(Bug::FencesOfAnyTerm) => leads && !is_of_term,
+        Some(Bug::RepeatedProposalsAppended) => leads && is_of_term,
+        Some(Bug::ProposalsPassedOn) => !leads,
+        _ => false,
+    }
+}
+
+/// Spoils the order of the actions that follow a batch.
+pub(crate) fn spoil_order(actions: &mut [ApplyAction], planted: &Planted) {
+    let respond = actions.iter().position(|action| matches!(action, ApplyAction::Respond(_)));
+    if let Some(respond) = respond.filter(|_| planted.has(Bug::ProposedAgainBeforeResponses)) {
+        actions.swap(respond, respond + 1);
     }
 }
 

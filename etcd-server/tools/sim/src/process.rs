@@ -11,11 +11,15 @@ use crate::planted::{Bug, Planted};
 use crate::renewing::PendingRenewal;
 use crate::schedule::{MILLISECOND, Time};
 use apply::State;
-use consensus::{Config, Keep, Node, ReadContexts, ReadIndexQueue, Recovered, Role, StepRefusal, Voters};
+use bytes::Bytes;
+use consensus::{Config, Keep, Node, ReadContexts, ReadIndexQueue, Recovered, Role, Status, StepRefusal, Voters};
 use fastrand::Rng;
 use lease::{Expiry, ExpirySettings};
 use mvcc::compaction::Removal;
-use pipeline::{ApplyPipeline, ApplySettings, NodeAction, NodeFault, NodeInput, NodePipeline, NodeSettings};
+use pipeline::{
+    ApplyPipeline, ApplySettings, NodeAction, NodeFault, NodeInput, NodePipeline, NodeSettings, PendingTable, Proposal,
+    ProposalKind,
+};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, WatchResponse};
 use proto::raftpb::{ConfState, Entry, Message};
@@ -30,6 +34,7 @@ use watch::{Settings, StreamId, WatcherHub};
 const READ_RETRY_TICKS: u64 = 20;
 
 /// Types of messages, as etcd numbers them.
+const PROPOSE: i32 = 2;
 const READ_INDEX: i32 = 15;
 const READ_INDEX_RESPONSE: i32 = 16;
 
@@ -43,6 +48,8 @@ pub(crate) enum Task {
     Switched,
     Duty,
     Watch,
+    /// The node pipeline asked to be called.
+    Wake,
 }
 
 /// A waiting caller and its operation.
@@ -50,6 +57,15 @@ pub(crate) enum Task {
 pub(crate) struct Ticket {
     pub(crate) client: usize,
     pub(crate) operation: u64,
+    /// The client has gone by then.
+    pub(crate) until: Time,
+}
+
+impl Ticket {
+    /// Returns the ticket of a request of the member itself.
+    pub(crate) fn own(now: Time) -> Self {
+        Self { client: usize::MAX, operation: 0, until: now + 5 * crate::schedule::SECOND }
+    }
 }
 
 /// The response to a client.
@@ -130,8 +146,10 @@ pub(crate) struct Process {
     pub(crate) applying: bool,
     /// The snapshot that the apply thread is installing.
     pub(crate) switching: Option<Install>,
-    /// Callers by the id of their request.
-    pub(crate) waiters: BTreeMap<u64, Ticket>,
+    /// Requests that are proposed and not applied.
+    pub(crate) pending: PendingTable<Ticket>,
+    /// When the node pipeline is called again without an input.
+    wakes_at: Option<MonotonicTime>,
     pub(crate) removal: Option<Removal>,
     requests: u64,
     /// Renewals that wait for a checkpoint to be taken back, by the id of that request.
@@ -151,30 +169,8 @@ impl Process {
         let mut batch = MemoryBatch::default();
         let state = State::load(&store, settings(), &mut batch)?;
         batch.write(&mut store);
-        let log = &cx.disk.log;
-        let recovered = Recovered {
-            hard_state: log.hard_state,
-            before_index: log.before.0,
-            before_term: log.before.1,
-            entries: log.entries.clone(),
-            voters: voters(&store)?,
-        };
         let applied = crate::planted::found_applied(cx.disk.flushed, cx.planted);
-        let config = Config {
-            id,
-            election_ticks: ELECTION_TICKS,
-            heartbeat_ticks: 1,
-            applied: applied.0,
-            pre_vote: cx.plan.pre_vote,
-            seed,
-        };
-        let reads = ReadIndexQueue::new(ReadContexts::new(id, life), READ_RETRY_TICKS);
-        let node_settings = NodeSettings {
-            member_id: id,
-            election_timeout: ELECTION_TIMEOUT,
-            election_ticks: ELECTION_TICKS,
-            keep: Keep::at_most(cx.plan.kept_entries, 1 << 20),
-        };
+        let pipeline = Self::node(id, life, seed, applied.0, &store, cx)?;
         let apply_settings = ApplySettings {
             member_id: MemberId(id),
             max_learners: cx.oracle.learners_max,
@@ -186,7 +182,7 @@ impl Process {
             id,
             life,
             rate,
-            pipeline: NodePipeline::new(Node::new(&config, &recovered)?, reads, node_settings),
+            pipeline,
             apply: ApplyPipeline::new(state, applied, apply_settings),
             hub: WatcherHub::new(watch_settings(), point.current, point.compacted),
             store,
@@ -197,7 +193,8 @@ impl Process {
             apply_queue: VecDeque::new(),
             applying: false,
             switching: None,
-            waiters: BTreeMap::new(),
+            pending: PendingTable::default(),
+            wakes_at: None,
             removal: None,
             requests: 0,
             renewals: BTreeMap::new(),
@@ -213,8 +210,50 @@ impl Process {
             (cx.plan.duty_pause, Task::Duty),
             (MILLISECOND, Task::Watch),
         ]);
+        if cx.plan.fencing {
+            for member in 1..=crate::faults::MEMBERS_EVER_MAX {
+                process.input(NodeInput::Fencing { member, honours: true }, cx)?;
+            }
+        }
         process.work(cx)?;
         Ok(process)
+    }
+
+    /// Makes the raft node of a member from its disk.
+    fn node(
+        id: u64,
+        life: u64,
+        seed: u64,
+        applied: u64,
+        store: &MemoryStore,
+        cx: &Context<'_>,
+    ) -> Checked<NodePipeline<Waiting, Snapshot>> {
+        let log = &cx.disk.log;
+        let recovered = Recovered {
+            hard_state: log.hard_state,
+            before_index: log.before.0,
+            before_term: log.before.1,
+            entries: log.entries.clone(),
+            voters: voters(store)?,
+        };
+        let config = Config {
+            id,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: 1,
+            applied,
+            pre_vote: cx.plan.pre_vote,
+            seed,
+            process: life,
+        };
+        let reads = ReadIndexQueue::new(ReadContexts::new(id, life), READ_RETRY_TICKS);
+        let node_settings = NodeSettings {
+            member_id: id,
+            election_timeout: ELECTION_TIMEOUT,
+            election_ticks: ELECTION_TICKS,
+            keep: Keep::at_most(cx.plan.kept_entries, 1 << 20),
+            early_elections: cx.plan.pre_vote,
+        };
+        Ok(NodePipeline::new(Node::new(&config, &recovered)?, reads, node_settings))
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -245,6 +284,11 @@ impl Process {
         match doing {
             Task::Tick => {
                 self.input(NodeInput::Tick, cx)?;
+                let now = cx.now;
+                let unknown = self.pending.tick(|ticket| now < ticket.until);
+                cx.out.told.extend(unknown.into_iter().map(|ticket| (ticket, Reply::Unknown)));
+                let pending = &self.pending;
+                self.pipeline.retain_held(|id| pending.contains(id));
                 cx.out.later.push((self.tick_length(), Task::Tick));
             }
             Task::Synced => self.synced(cx)?,
@@ -252,6 +296,7 @@ impl Process {
             Task::Switched => self.switched(cx)?,
             Task::Duty => self.duty(cx)?,
             Task::Watch => self.watch_pass(cx)?,
+            Task::Wake => self.wakes_at = None,
         }
         self.work(cx)
     }
@@ -261,6 +306,10 @@ impl Process {
         let mut message = Box::new(message);
         if cx.planted.has(Bug::ReusedReadContexts) && message.r#type == READ_INDEX_RESPONSE {
             message.entries.clone_from(&self.newest_context);
+        }
+        if message.r#type == PROPOSE && crate::planted::drops_fence(self.pipeline.node(), &message.context, cx.planted)
+        {
+            message.context = Bytes::new();
         }
         let input = match snapshot {
             Some(state) => NodeInput::Snapshot { message, state },
@@ -294,6 +343,13 @@ impl Process {
         let mut actions = Vec::new();
         self.pipeline.advance(self.moment(cx.now), &mut actions)?;
         self.carry_out(actions, cx)?;
+        if let Some(at) = self.pipeline.wake_at()
+            && self.wakes_at != Some(at)
+        {
+            self.wakes_at = Some(at);
+            let delay = u64::try_from(at.since(self.moment(cx.now)).as_micros()).unwrap_or(u64::MAX);
+            cx.out.later.push(((delay + MILLISECOND) * 1000 / self.rate, Task::Wake));
+        }
         self.sync_next(cx);
         let has_work = !self.apply_queue.is_empty() || !self.apply.is_idle();
         if has_work && !self.applying {
@@ -323,22 +379,71 @@ impl Process {
                     self.apply_queue.push_back(ApplyCommand::Install(install));
                 }
                 NodeAction::Leadership(term) => self.apply_queue.push_back(ApplyCommand::Leadership(term)),
+                NodeAction::Proposed { ids, route } => self.pending.sent(&ids, route),
+                NodeAction::TermBegun(term) => self.propose_lost(term, cx)?,
+                NodeAction::OutcomesUnknown => {
+                    let unknown = self.pending.replaced();
+                    cx.out.told.extend(unknown.into_iter().map(|ticket| (ticket, Reply::Unknown)));
+                }
                 NodeAction::Refuse { ids, refusal: _ } => {
                     cx.oracle.refused.extend(&ids);
-                    let tickets = ids.iter().filter_map(|id| self.waiters.remove(id));
+                    let tickets = ids.iter().filter_map(|id| self.pending.remove(*id));
                     cx.out.told.extend(tickets.map(|ticket| (ticket, Reply::Refused)));
                     ids.iter().for_each(|id| drop(self.renewals.remove(id)));
                 }
                 NodeAction::RefuseReads(reads) => {
                     cx.out.told.extend(reads.into_iter().map(|read| (read.ticket, Reply::Refused)));
                 }
-                NodeAction::Status(status) => cx.oracle.raft_status(self.id, &status)?,
+                NodeAction::Status(status) => self.status(&status, cx)?,
                 NodeAction::MessageRefused { from, kind, refusal } => self.refused(from, kind, &refusal)?,
                 NodeAction::Discard(_)
                 | NodeAction::ReadsRepeated
                 | NodeAction::ConfigurationChanged
+                | NodeAction::LeaderGone(_)
                 | NodeAction::LogStalled(_) => {}
             }
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, status: &Status, cx: &mut Context<'_>) -> Checked {
+        cx.oracle.raft_status(self.id, status)?;
+        if cx.planted.has(Bug::ProposedAgainTooEarly) && status.leader != 0 {
+            self.propose_lost(status.term, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Registers a request and proposes it.
+    pub(crate) fn propose(
+        &mut self,
+        kind: ProposalKind,
+        proposal: Proposal,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+    ) -> Checked {
+        self.pending.insert(kind, &proposal, self.pipeline.route(), ticket);
+        self.hand_in(kind, proposal, cx)
+    }
+
+    fn hand_in(&mut self, kind: ProposalKind, proposal: Proposal, cx: &mut Context<'_>) -> Checked {
+        let input = match kind {
+            ProposalKind::Request => NodeInput::Propose(vec![proposal]),
+            ProposalKind::OfTheLeader => NodeInput::ProposeAsLeader(proposal),
+            ProposalKind::ConfChange => NodeInput::ProposeConfChange(proposal),
+        };
+        self.input(input, cx)
+    }
+
+    /// Proposes again what was lost with the leaders of the terms before this one.
+    fn propose_lost(&mut self, term: u64, cx: &mut Context<'_>) -> Checked {
+        let now = cx.now;
+        let lost = self.pending.term_begun(term, |ticket| now < ticket.until);
+        cx.out.told.extend(lost.of_the_leader.into_iter().map(|ticket| (ticket, Reply::Unknown)));
+        cx.oracle.proposed_again += lost.again.len() as u64;
+        for (kind, proposal) in lost.again {
+            self.pending.sent(&[proposal.id], self.pipeline.route());
+            self.hand_in(kind, proposal, cx)?;
         }
         Ok(())
     }
@@ -348,6 +453,8 @@ impl Process {
     fn refused(&self, from: u64, kind: i32, refusal: &StepRefusal) -> Checked {
         let is_honest = match refusal {
             StepRefusal::Dropped
+            | StepRefusal::OutOfTerm { .. }
+            | StepRefusal::Repeated
             | StepRefusal::NotAMember { .. }
             | StepRefusal::Outdated { .. }
             | StepRefusal::TooEarly { .. }

@@ -4,7 +4,7 @@ use crate::check::Checked;
 use crate::planted::Bug;
 use crate::process::{Behind, Context, Process, Reply, Ticket, Waiting};
 use crate::schedule::Time;
-use pipeline::{KeepAliveRound, Renewed};
+use pipeline::{KeepAliveRound, ProposalKind, Renewed};
 use types::LeaseId;
 
 /// A renewal under way.
@@ -55,8 +55,8 @@ impl Process {
         }
         let id = self.next_request();
         self.renewals.insert(id, pending);
-        self.waiters.insert(id, ticket);
-        self.propose_own_as(id, pipeline::reset_checkpoints(&checkpointed), cx)
+        let proposal = self.own_proposal(id, pipeline::reset_checkpoints(&checkpointed));
+        self.propose(ProposalKind::Request, proposal, ticket, cx)
     }
 
     /// Responds to a client's renewal.

@@ -16,7 +16,7 @@ use crate::watching::{Attached, Watcher};
 use consensus::{Entry, EntryKind, HardState};
 use fastrand::Rng;
 use membership::{ConfChange, Member as Record};
-use pipeline::{NodeInput, Proposal};
+use pipeline::{NodeInput, Proposal, ProposalKind};
 use prost::Message as _;
 use proto::etcdserverpb::{RequestHeader, WatchCreateRequest, WatchResponse};
 use proto::raftpb::Message;
@@ -76,6 +76,7 @@ impl World {
     pub(crate) fn new(seed: u64, plan: Plan, random: Rng, planted: Planted, tracing: bool) -> Checked<Self> {
         let mut oracle = Oracle::new(LEARNERS_MAX);
         oracle.drift = if plan.drift { DRIFT_MAX } else { 0 };
+        oracle.fencing = plan.fencing;
         let clients =
             (0..plan.clients).map(|id| Client::new(if plan.auth { USERS[id % USERS.len()] } else { "" })).collect();
         let mut world = Self {
@@ -189,6 +190,13 @@ impl World {
             Event::GiveUp { ticket } => self.told(ticket, &Reply::Unknown),
             Event::Watcher { watcher } => self.attach(watcher),
             Event::Fault => self.fault(),
+            Event::Gone { member, gone } => {
+                let Some(life) = self.life(member) else { return Ok(()) };
+                self.with(member, life, |process, cx| {
+                    process.input(NodeInput::Gone(gone), cx)?;
+                    process.work(cx)
+                })
+            }
             Event::Blink { member } => {
                 self.blink(member);
                 Ok(())
@@ -354,11 +362,20 @@ impl World {
     pub(crate) fn stop(&mut self, id: u64, for_good: bool) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.gone |= for_good;
-        let Some(process) = member.process.take() else { return };
+        let Some(mut process) = member.process.take() else { return };
         if self.planted.has(Bug::UnknownToldAsRefused) {
-            for (request, ticket) in &process.waiters {
-                self.oracle.refused.insert(*request);
-                self.schedule.at(self.now + 1, Event::Reply { ticket: *ticket, told: Reply::Refused });
+            let requests: Vec<u64> = process.pending.routes().into_iter().map(|(id, _)| id).collect();
+            self.oracle.refused.extend(requests);
+            for ticket in process.pending.drain() {
+                self.schedule.at(self.now + 1, Event::Reply { ticket, told: Reply::Refused });
+            }
+        }
+        // Its connections end, and a new one is refused, unless it is back by then.
+        for other in self.members.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+            let noticed = self.network.passes(id, other) && self.random.u8(..4) > 0;
+            let delay = 50 + self.random.u64(..3 * MILLISECOND);
+            if noticed {
+                self.schedule.at(self.now + delay, Event::Gone { member: other, gone: id });
             }
         }
         for watcher in self.watchers.iter_mut().filter(|watcher| watcher.attached.is_some_and(|at| at.member == id)) {
@@ -379,12 +396,11 @@ impl World {
                     let username = request.header.take().unwrap_or_default().username;
                     let auth_revision = if username.is_empty() { 0 } else { process.state().auth.auth_revision() };
                     request.header = Some(RequestHeader { id, username, auth_revision });
-                    process.waiters.insert(id, ticket);
                     let data = request.encode_to_vec().into();
-                    process.input(NodeInput::Propose(vec![Proposal { id, data }]), cx)?;
+                    process.propose(ProposalKind::Request, Proposal { id, data }, ticket, cx)?;
                     if cx.planted.has(Bug::AcknowledgedBeforeApplied)
                         && process.leads()
-                        && process.waiters.remove(&id).is_some()
+                        && process.pending.remove(id).is_some()
                     {
                         let index = process.pipeline.node().status().commit + 1;
                         cx.out.told.push((ticket, Reply::Applied(index)));
@@ -436,11 +452,12 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, client: usize, operation: u64, member: u64, ask: Ask) {
-        self.submit_after(0, Ticket { client, operation }, member, ask);
+        self.submit_after(0, Ticket { client, operation, until: 0 }, member, ask);
     }
 
     pub(crate) fn submit_after(&mut self, pause: Time, ticket: Ticket, member: u64, ask: Ask) {
         let delay = pause + 20 + self.random.u64(..MILLISECOND);
+        let ticket = Ticket { until: self.now + pause + PATIENCE, ..ticket };
         self.schedule.at(self.now + delay, Event::Ask { member, ticket, ask });
         self.schedule.at(self.now + pause + PATIENCE, Event::GiveUp { ticket });
     }

@@ -43,7 +43,12 @@ impl Node {
         let raft = &self.raw.raft;
         if raft.state == StateRole::Leader && (raft.has_pending_conf() || !self.waiting_changes.is_empty()) {
             let deadline = self.change_deadline();
-            return if self.waiting_changes.push(change, deadline) { Ok(()) } else { Err(ConfChangeDropped::TooMany) };
+            // Its proposer proposes it again if this leadership ends before.
+            return if self.waiting_changes.push(change, deadline, true) {
+                Ok(())
+            } else {
+                Err(ConfChangeDropped::TooMany)
+            };
         }
         self.propose_change_now(change)
     }
@@ -56,7 +61,7 @@ impl Node {
     }
 
     /// Takes the changes out of a forwarded proposal that must wait until another one is applied.
-    pub(super) fn keep_changes(&mut self, message: &mut raftpb::Message) -> Result<(), StepRefusal> {
+    pub(super) fn keep_changes(&mut self, message: &mut raftpb::Message, fenced: bool) -> Result<(), StepRefusal> {
         let mut pending = self.raw.raft.has_pending_conf() || !self.waiting_changes.is_empty();
         let deadline = self.change_deadline();
         let mut has_room = true;
@@ -64,7 +69,7 @@ impl Node {
         message.entries.retain(|entry| {
             let is_change = entry.r#type != 0;
             if is_change && pending {
-                has_room &= waiting.push(entry.data.clone(), deadline);
+                has_room &= waiting.push(entry.data.clone(), deadline, fenced);
                 return false;
             }
             // Only one change at a time, also of those that came together.

@@ -18,6 +18,8 @@ pub struct Config {
     pub pre_vote: bool,
     /// The seed of election timeouts. Members may share it.
     pub seed: u64,
+    /// The number of this process: one that the member had at no earlier start.
+    pub process: u64,
 }
 
 pub(super) fn check_recovered(config: &Config, recovered: &Recovered, raft_storage: &RaftStorage) -> Result<(), Fault> {

@@ -33,6 +33,18 @@ impl Node {
         }
     }
 
+    /// Follows the leader no longer, whose process has ended: this member grants and asks for votes
+    /// before the election timeout. Returns `false` if it is not following anybody.
+    pub fn forget_leader(&mut self) -> bool {
+        let raft = &mut self.raw.raft;
+        let follows = raft.state == StateRole::Follower && raft.leader_id != raft::INVALID_ID;
+        if follows {
+            raft.leader_id = raft::INVALID_ID;
+            self.settle();
+        }
+        follows
+    }
+
     /// Returns the status of the node.
     pub fn status(&self) -> Status {
         let raft = &self.raw.raft;

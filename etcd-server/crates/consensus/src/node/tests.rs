@@ -47,7 +47,7 @@ impl Lone {
 }
 
 fn config(applied: u64) -> Config {
-    Config { id: 1, election_ticks: 10, heartbeat_ticks: 1, applied, pre_vote: true, seed: 1 }
+    Config { id: 1, election_ticks: 10, heartbeat_ticks: 1, applied, pre_vote: true, seed: 1, process: 1 }
 }
 
 #[test]
