@@ -12,6 +12,9 @@ CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
+BINARIES ?= -p etcd-server -p etcd-admin
+BINARY_PROFILE ?= package
+BINARY_DIR = $(CARGO_TARGET_DIR)/$(BINARY_PROFILE)
 # Tests that cannot run here write their names into it.
 export SKIPPED_TESTS ?= $(CARGO_TARGET_DIR)/skipped.txt
 # An installed toolchain of the version in rust-toolchain.toml, whatever its name: rustup then downloads nothing.
@@ -118,7 +121,7 @@ fuzz: needs
 
 ## Packages in $(PACKAGES), see packaging/README.md; `repo` makes a directory that apt installs from, signed if GPG_KEY names a key
 deb rpm: binaries
-	packaging/$@.sh $(CARGO_TARGET_DIR)/release $(PACKAGES)
+	packaging/$@.sh $(BINARY_DIR) $(PACKAGES)
 
 repo: deb
 	packaging/repo.sh $(PACKAGES) $(PACKAGES)/apt
@@ -133,25 +136,24 @@ reproducible: needs
 
 ## Debian's etcd packages purged before and after ours are installed, in temporary systems
 test-purge: binaries
-	packaging/hosts/purge.sh $(CARGO_TARGET_DIR)/release
+	packaging/hosts/purge.sh $(BINARY_DIR)
 
 ## Builds the packages twice, compares, and inspects their contents
 test-packages: binaries
-	packaging/test.sh $(CARGO_TARGET_DIR)/release
+	packaging/test.sh $(BINARY_DIR)
 
 ## Tests the packages on three hosts with a booted systemd; ROOTFS=DIR keeps their root filesystem
 test-hosts: binaries
-	packaging/hosts/test.sh $(CARGO_TARGET_DIR)/release
+	packaging/hosts/test.sh $(BINARY_DIR)
 
 ## Tests the Ansible collection on such hosts; VENV=DIR keeps the Python environment
 test-ansible: binaries
-	packaging/hosts/ansible.sh $(CARGO_TARGET_DIR)/release
+	packaging/hosts/ansible.sh $(BINARY_DIR)
 
-# Packaged binaries are built alone, without the features that tests enable in libraries;
-# BINARIES="--workspace --bin etcd-server --bin etcd-admin" takes those that the tests have built.
-BINARIES ?= -p etcd-server -p etcd-admin
+# Packaged binaries have a profile of their own and are built alone, without the features that tests enable in libraries;
+# BINARIES="--workspace --bin etcd-server --bin etcd-admin" BINARY_PROFILE=release takes those that the tests have built.
 binaries: needs rocksdb
-	cargo build --release $(BINARIES)
+	cargo build --profile $(BINARY_PROFILE) $(BINARIES)
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)
