@@ -13,7 +13,7 @@ TESTS := --lib --bins --tests --examples
 
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 BINARIES ?= -p etcd-server -p etcd-admin
-BINARY_PROFILE ?= package
+BINARY_PROFILE ?= packaged
 BINARY_DIR = $(CARGO_TARGET_DIR)/$(BINARY_PROFILE)
 # Tests that cannot run here write their names into it.
 export SKIPPED_TESTS ?= $(CARGO_TARGET_DIR)/skipped.txt

@@ -26,7 +26,7 @@ build another-name
 failed=0
 for program in etcd-server etcd-admin; do
     for name in one another-name; do
-        strip --strip-unneeded --remove-section=.comment -o "$work/$program-$name" "$work/$name/target-$name/package/$program"
+        strip --strip-unneeded --remove-section=.comment -o "$work/$program-$name" "$work/$name/target-$name/packaged/$program"
     done
     if cmp "$work/$program-one" "$work/$program-another-name"; then
         echo "$program: the same twice: $(sha256sum <"$work/$program-one" | cut -d' ' -f1)"
