@@ -56,10 +56,18 @@ fn move_aside(path: &Path) {
 }
 
 /// Puts an equal copy in the place of `path`, as a restore or an editor does. The two are exchanged
-/// in one step, as the member may look between two.
+/// in one step, as the member may look between two. It may also rename a file of its own while the
+/// copy is made, so that is made again.
 fn replace(path: &Path) {
     let new = path.with_extension("copy");
-    assert!(Command::new("cp").args(["-a", "--sparse=always"]).args([path, &new]).status().unwrap().success());
+    let copy = || Command::new("cp").args(["-a", "--sparse=always"]).args([path, &new]).status().unwrap().success();
+    let copied = (0..20).any(|_| {
+        copy() || {
+            Command::new("rm").arg("-rf").arg(&new).status().unwrap();
+            false
+        }
+    });
+    assert!(copied, "cannot copy {}", path.display());
     renameat2(AT_FDCWD, &new, AT_FDCWD, path, RenameFlags::RENAME_EXCHANGE).unwrap();
 }
 

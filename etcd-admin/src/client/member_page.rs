@@ -21,6 +21,7 @@ pub(crate) struct MemberPage {
     pub(crate) role: String,
     pub(crate) term: u64,
     pub(crate) leader: Option<String>,
+    pub(crate) last_leader_change: Option<LeaderChange>,
     pub(crate) applied_index: u64,
     pub(crate) last_index: u64,
     pub(crate) last_term: u64,
@@ -32,6 +33,21 @@ pub(crate) struct MemberPage {
     pub(crate) certificates: Vec<PageCertificate>,
     pub(crate) members: Vec<PageMember>,
     pub(crate) peers: Vec<PagePeer>,
+}
+
+/// A change of the leader, as one member saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LeaderChange {
+    /// RFC 3339: when the new leader became known.
+    pub(crate) time: String,
+    /// The leader before; `None` if none was known.
+    pub(crate) from: Option<String>,
+    pub(crate) to: String,
+    pub(crate) term: u64,
+    /// `start`, `transfer`, `process_ended`, `election_timeout` or `other_member`.
+    pub(crate) cause: String,
+    pub(crate) leaderless_milliseconds: u64,
 }
 
 /// The file system of a data directory.

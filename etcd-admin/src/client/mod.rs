@@ -21,7 +21,7 @@ pub(crate) use args::{ConnectionArgs, as_in_go, boolean, duration};
 pub(crate) use broken::Broken;
 pub(crate) use http::PageError;
 pub(crate) use member_config::{own_name, settings as settings_of_file, settings_of_text};
-pub(crate) use member_page::{Account, Disk, MemberPage, PageMember, PagePeer};
+pub(crate) use member_page::{Account, Disk, LeaderChange, MemberPage, PageMember, PagePeer};
 #[cfg(test)]
 pub(crate) use member_page::{PageCertificate, PageProblem};
 pub(crate) use session::{Session, require_leader};

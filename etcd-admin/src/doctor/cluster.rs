@@ -86,7 +86,8 @@ fn of_view(view: &ClusterView) -> Vec<Finding> {
 fn leader(view: &ClusterView) -> Finding {
     if let Some(leader) = view.leader() {
         return if view.is_led() {
-            Finding::good("leader", leader.name(), "leads")
+            let change = view.last_leader_change().map(|change| view.describe_leader_change(&change));
+            Finding::good("leader", leader.name(), change.unwrap_or_else(|| "leads".to_owned()))
         } else {
             let remedy = "the leader was lost or its disk hangs: give the command again in some seconds; etcd-admin doctor host on its host";
             Finding::bad("leader", leader.name(), "no read is confirmed by a quorum", remedy)

@@ -7,6 +7,7 @@ mod args;
 mod change;
 mod journal;
 mod leader;
+mod leader_change;
 mod learner;
 mod links;
 mod quorum_check;

@@ -4,7 +4,7 @@ use super::links::{LinkState, Tolerance};
 use super::quorum_check::Judgement;
 use super::view::{ClusterView, Seen};
 use crate::cli::context::Context;
-use crate::client::{Client, Disk};
+use crate::client::{Client, Disk, LeaderChange};
 use crate::doctor;
 use crate::etcdctl::size;
 use crate::ui::error::{CHECK_FAILED, CliError};
@@ -187,6 +187,8 @@ struct ClusterStatus {
     tolerated: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_leader_change: Option<LeaderChange>,
     members: Vec<MemberStatus>,
     alarms: Vec<String>,
     problems: Vec<doctor::Finding>,
@@ -203,6 +205,7 @@ impl ClusterStatus {
             quorum: view.quorum(),
             tolerated: view.tolerance().verified,
             leader: view.leader().map(Seen::name),
+            last_leader_change: view.last_leader_change(),
             members: view.members.iter().map(|seen| MemberStatus::of(view, seen)).collect(),
             alarms: view.alarms.iter().map(|(id, alarm)| format!("{alarm} of {}", view.name_of(*id))).collect(),
             problems: doctor::problems(view).into_iter().chain(doctor::failed_snapshots()).collect(),
@@ -211,7 +214,9 @@ impl ClusterStatus {
 
     fn text(&self, view: &ClusterView) -> String {
         let rows: Vec<_> = self.members.iter().map(MemberStatus::short_row).collect();
-        let head = headline(view);
+        let change = self.last_leader_change.as_ref().map(|change| view.describe_leader_change(change));
+        let change = change.map_or_else(String::new, |change| format!("\nLeader: {change}."));
+        let head = headline(view) + &change;
         let problems: String = self.problems.iter().map(doctor::Finding::paragraph).collect();
         let problems = if problems.is_empty() { String::new() } else { format!("\nProblems\n{problems}") };
         format!("{head}\n\n{}{problems}", table(&SHORT_HEAD, &rows))

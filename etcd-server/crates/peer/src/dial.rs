@@ -1,6 +1,6 @@
 //! Reading another member's messages from the streams that this one opens to it.
 
-use crate::connect::{Connection, RequestError, request};
+use crate::connect::{Connect, Connection, RequestError, request};
 use crate::frame::{Decoder, FrameError, StreamKind};
 use crate::handshake::Mismatch;
 use crate::link::{Cause, Problem, first_cause};
@@ -130,30 +130,35 @@ async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: u
     }
 }
 
-/// Reports that the process of the member has ended, if all its addresses refuse connections: then
-/// there is nobody who listens. A process that hangs, a network that breaks, a host that is gone or a
-/// listener without room refuse none.
+/// Reports that the process of the member has ended, if it has.
 async fn report_if_gone(shared: &Shared, peer: &PeerSender) {
     let urls = peer.urls.lock().clone();
+    if has_ended(&*shared.connect, &urls).await {
+        tracing::info!(remote_peer_id = %types::MemberId(peer.id), "the process of the peer has ended: its addresses refuse connections");
+        shared.gone(peer.id);
+    }
+}
+
+/// Returns `true` if all addresses of a member refuse connections: then there is nobody who listens. A
+/// process that hangs, a network that breaks, a host that is gone or a listener without room refuse
+/// none.
+async fn has_ended(connect: &dyn Connect, urls: &[Uri]) -> bool {
     for pause in GONE_PAUSES {
         tokio::time::sleep(pause).await;
         let mut refused = 0;
-        for url in &urls {
-            let connecting = tokio::time::timeout(GONE_TIMEOUT, shared.connect.connect(url)).await;
-            match connecting {
+        for url in urls {
+            match tokio::time::timeout(GONE_TIMEOUT, connect.connect(url)).await {
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => refused += 1,
-                // Its listener lives on a little longer than its streams, or it is no question of
-                // a process.
+                // Its listener lives a little longer than its streams, or the process lives.
                 Ok(_) => break,
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
         if refused == urls.len() {
-            tracing::info!(remote_peer_id = %types::MemberId(peer.id), "the process of the peer has ended: its addresses refuse connections");
-            shared.gone(peer.id);
-            return;
+            return true;
         }
     }
+    false
 }
 
 async fn open(
@@ -205,5 +210,74 @@ async fn read(shared: &Shared, peer: &PeerSender, kind: StreamKind, mut body: hy
                 Err(error) => return error.into(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{Connecting, Plain};
+    use std::net::TcpListener;
+
+    /// A host that does not respond.
+    struct Silent;
+
+    impl Connect for Silent {
+        fn connect<'a>(&'a self, _url: &'a Uri) -> Connecting<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// A host that cannot be reached.
+    struct Unreachable;
+
+    impl Connect for Unreachable {
+        fn connect<'a>(&'a self, _url: &'a Uri) -> Connecting<'a> {
+            Box::pin(async { Err(std::io::ErrorKind::HostUnreachable.into()) })
+        }
+    }
+
+    fn listener() -> (TcpListener, Uri) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        (listener, url)
+    }
+
+    #[tokio::test]
+    async fn only_refused_connections_show_that_a_process_has_ended() {
+        let (ended, closed) = listener();
+        drop(ended);
+        // It takes connections and does nothing with them: a process that hangs.
+        let (_listening, open) = listener();
+        assert!(has_ended(&Plain, std::slice::from_ref(&closed)).await);
+        assert!(!has_ended(&Plain, std::slice::from_ref(&open)).await);
+        for urls in [[closed.clone(), open.clone()], [open, closed.clone()]] {
+            assert!(!has_ended(&Plain, &urls).await, "one of its addresses takes connections");
+        }
+        assert!(!has_ended(&Silent, std::slice::from_ref(&closed)).await);
+        assert!(!has_ended(&Unreachable, std::slice::from_ref(&closed)).await);
+    }
+
+    /// A process whose listener ends after so many connections.
+    struct Ending(std::sync::atomic::AtomicUsize);
+
+    impl Connect for Ending {
+        fn connect<'a>(&'a self, _url: &'a Uri) -> Connecting<'a> {
+            let takes = self.0.load(std::sync::atomic::Ordering::Relaxed) > 0;
+            if takes {
+                self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            Box::pin(async move {
+                let taken: Box<dyn crate::connect::Socket> = Box::new(tokio::io::duplex(1).0);
+                if takes { Ok(taken) } else { Err(std::io::ErrorKind::ConnectionRefused.into()) }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_may_outlive_its_streams_a_little() {
+        let url = "http://127.0.0.1:1".parse().unwrap();
+        assert!(has_ended(&Ending(2.into()), std::slice::from_ref(&url)).await);
+        assert!(!has_ended(&Ending(GONE_PAUSES.len().into()), std::slice::from_ref(&url)).await);
     }
 }
