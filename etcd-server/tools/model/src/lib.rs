@@ -16,6 +16,7 @@ mod refusal;
 mod response;
 mod rules;
 mod txn;
+mod v2;
 
 pub use auth::{Role, User, Users};
 pub use counts::Counts;

@@ -14,11 +14,12 @@ use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    AlarmRequest, AlarmType, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
-    AuthRoleGrantPermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserDeleteRequest, AuthUserGetRequest,
-    AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest, CompactionRequest, Compare, DeleteRangeRequest,
-    InternalAuthenticateRequest, InternalRaftRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest,
-    RequestHeader, RequestOp, TxnRequest,
+    AlarmRequest, AlarmType, AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+    AuthRoleGetRequest, AuthRoleGrantPermissionRequest, AuthRoleListRequest, AuthRoleRevokePermissionRequest,
+    AuthStatusRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest, CompactionRequest, Compare,
+    DeleteRangeRequest, InternalAuthenticateRequest, InternalRaftRequest, LeaseGrantRequest, LeaseRevokeRequest,
+    PutRequest, RangeRequest, RequestHeader, RequestOp, TxnRequest,
 };
 use types::LeaseId;
 
@@ -59,21 +60,22 @@ pub(crate) struct Client {
     leases: Vec<LeaseId>,
     /// The name that it authenticates with; empty for none.
     user: &'static str,
+    /// The number of requests that switch authentication on and were applied.
+    switched: usize,
     /// Operations by kind and by end.
     pub(crate) tally: Tally,
 }
 
 impl Client {
     pub(crate) fn new(user: &'static str) -> Self {
-        Self { operations: 0, current: None, leases: Vec::new(), user, tally: Tally::default() }
+        Self { operations: 0, current: None, leases: Vec::new(), user, switched: 0, tally: Tally::default() }
     }
 
     /// The next operation that admission lets in.
     pub(crate) fn invoke(&mut self, random: &mut Rng, plan: &Plan, near: i64, id: usize, floor: u64) -> Operation {
         self.operations += 1;
         let unique = (id as u64) << 32 | self.operations;
-        let switching_on =
-            usize::try_from(self.operations - 1).ok().filter(|_| plan.auth && id == 0).and_then(switch_on);
+        let switching_on = switch_on(self.switched).filter(|_| plan.auth && id == 0);
         let mut ask = switching_on.map_or_else(
             || self.admitted(random, &plan.weights, near, unique),
             |request| Ask::Propose(Box::new(request)),
@@ -198,6 +200,8 @@ impl Client {
                 })?;
                 self.check_own(request, *index, oracle)?;
                 self.take_lease(request, *index, oracle)?;
+                // Without a response it is sent again.
+                self.switched += usize::from(self.is_switching_on(request));
                 *known = (*known).max(*index);
             }
             (Reply::Read { applied, found }, Ask::Read { request, linearizable }) => {
@@ -232,6 +236,11 @@ impl Client {
         check(ordered.as_ref() == Some(request), || {
             format!("{request:?} was told to be entry {index}, which is {ordered:?}")
         })
+    }
+
+    fn is_switching_on(&self, request: &InternalRaftRequest) -> bool {
+        let next = switch_on(self.switched);
+        next.is_some_and(|next| InternalRaftRequest { header: request.header.clone(), ..next } == *request)
     }
 
     fn take_lease(&mut self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
@@ -368,7 +377,7 @@ fn switch_on(position: usize) -> Option<InternalRaftRequest> {
 
 fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
     let (user, role) = (format!("u{}", random.u8(..6)), format!("r{}", random.u8(..4)));
-    match random.u8(..12) {
+    match random.u8(..20) {
         0 | 1 => role_add(&role),
         2 | 3 => user_add(&user),
         4 | 5 => user_grant(&user, &role),
@@ -380,6 +389,22 @@ fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
         },
         9 => InternalRaftRequest { auth_role_delete: Some(AuthRoleDeleteRequest { role }), ..request },
         10 => InternalRaftRequest { auth_user_get: Some(AuthUserGetRequest { name: user }), ..request },
+        11 => InternalRaftRequest { auth_role_get: Some(AuthRoleGetRequest { role }), ..request },
+        12 => InternalRaftRequest { auth_user_list: Some(AuthUserListRequest {}), ..request },
+        13 => InternalRaftRequest { auth_role_list: Some(AuthRoleListRequest {}), ..request },
+        14 => InternalRaftRequest { auth_status: Some(AuthStatusRequest {}), ..request },
+        15 => {
+            let revoke = AuthRoleRevokePermissionRequest { role, key: key(random), range_end: Bytes::new() };
+            InternalRaftRequest { auth_role_revoke_permission: Some(revoke), ..request }
+        }
+        16 => {
+            let hashed_password = "aGFzaDI=".to_owned();
+            let change = AuthUserChangePasswordRequest { name: user, hashed_password, ..Default::default() };
+            InternalRaftRequest { auth_user_change_password: Some(change), ..request }
+        }
+        // Seldom off, so that permissions matter most of the time.
+        17 if random.u8(..4) == 0 => InternalRaftRequest { auth_disable: Some(AuthDisableRequest {}), ..request },
+        17 => InternalRaftRequest { auth_enable: Some(AuthEnableRequest {}), ..request },
         _ => {
             let login = InternalAuthenticateRequest {
                 name: user,
