@@ -10,6 +10,7 @@
 
 mod auth;
 mod counts;
+mod defects;
 mod keys;
 mod members;
 mod refusal;
@@ -20,6 +21,7 @@ mod v2;
 
 pub use auth::{Role, User, Users};
 pub use counts::Counts;
+pub use defects::defect;
 pub use keys::{Change, Keys};
 pub use members::{Configuration, Member, Members};
 pub use refusal::Refusal;
