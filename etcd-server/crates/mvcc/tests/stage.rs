@@ -82,6 +82,10 @@ impl Stage {
         self.delete_range(&DeleteRangeRequest { key: key.clone(), ..Default::default() }).0.unwrap();
     }
 
+    pub(crate) fn bump(&mut self, revision: i64) {
+        self.space.write(&self.store, &mut self.batch, &mut self.leases).bump(revision).unwrap();
+    }
+
     pub(crate) fn compact(&mut self, revision: i64) -> Result<(), MvccError> {
         self.space.compact(revision, &mut self.batch)
     }
