@@ -44,8 +44,8 @@ fn response(stage: &mut Stage, line: &str) -> String {
         }
         "remove" => {
             let idle = stage.remove_step(usize::try_from(first_number()).unwrap());
-            let text = if idle { "nothing to remove" } else { "removed" };
-            format!("{text}; stored: {}", stored(stage))
+            let removed = if idle { 0 } else { stage.freed_revisions };
+            format!("{removed} removed; stored: {}", stored(stage))
         }
         "bump" => {
             stage.bump(first_number());
