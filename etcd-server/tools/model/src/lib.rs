@@ -26,6 +26,7 @@ pub use keys::{Change, Keys};
 pub use members::{Configuration, Member, Members};
 pub use refusal::Refusal;
 pub use response::{Effect, Response, Tokens, Verdict};
+pub use rules::cost;
 
 use proto::etcdserverpb::AlarmMember;
 use std::collections::{BTreeMap, BTreeSet};

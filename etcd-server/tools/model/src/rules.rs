@@ -200,6 +200,14 @@ impl Model {
 
 const LEASE_COST: u64 = 64;
 
+/// Returns the bytes that a request may add to the store; 0 if it is never refused for the quota.
+pub fn cost(request: &InternalRaftRequest) -> u64 {
+    let put = request.put.as_ref().map(cost_of_put);
+    let txn = request.txn.as_ref().map(cost_of_txn);
+    let grant = request.lease_grant.map(|_| LEASE_COST);
+    put.or(txn).or(grant).unwrap_or(0)
+}
+
 fn cost_of_put(put: &PutRequest) -> u64 {
     256 + (put.key.len() + put.value.len()) as u64
 }

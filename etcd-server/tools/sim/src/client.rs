@@ -271,6 +271,8 @@ fn is_admitted(ask: &Ask) -> Checked<bool> {
             let put = request.put.as_ref().map_or(Ok(()), admission::check_put);
             let delete = request.delete_range.as_ref().map_or(Ok(()), admission::check_delete_range);
             let txn = request.txn.as_ref().map_or(Ok(()), |txn| admission::check_txn(txn, OPERATIONS_MAX));
+            let (cost, due) = (apply::quota_cost(request), model::cost(request));
+            check(cost == due, || format!("{request:?} may cost {cost} bytes, and should {due}"))?;
             (put.and(delete).and(txn), model::defect(request, OPERATIONS_MAX))
         }
         Ask::Read { request, .. } => {
