@@ -223,3 +223,16 @@ fn a_member_whose_data_is_gone_is_told_so() {
     let texts: Vec<_> = cluster.refused.iter().map(ToString::to_string).collect();
     assert!(texts.iter().any(|text| text.contains("its data was lost or replaced by an older copy")), "{texts:?}");
 }
+
+#[test]
+fn request_forwarded_outside_of_the_node_is_applied() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    let message = consensus::forwarded_request(follower, leader, "forwarded".into());
+    cluster.member(leader).node.step(message).unwrap();
+    cluster.settle();
+    cluster.tick(1);
+    for member in cluster.members.values() {
+        assert_eq!(payloads(member).last(), Some(&&b"forwarded"[..]));
+    }
+}
