@@ -100,3 +100,16 @@ fn all_reads_leave_a_queue_that_can_serve_none() {
     let (context, _) = cluster.member(leader).reads.pop().unwrap();
     assert!(queue.answered(&context).is_empty());
 }
+
+#[test]
+fn reads_are_not_repeated_under_one_leader() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.tick(2);
+    let repeated =
+        |cluster: &TestCluster| cluster.members.values().map(|member| member.asked_again).collect::<Vec<_>>();
+    let before = repeated(&cluster);
+    assert!(before.iter().all(|times| *times > 0), "every member has heard of its leader");
+    cluster.propose(leader, "x");
+    cluster.tick(3);
+    assert_eq!(repeated(&cluster), before);
+}
