@@ -351,6 +351,15 @@ mod tests {
     }
 
     #[test]
+    fn snapshot_names_the_members_of_the_last_change() {
+        let mut raft_storage = raft_storage(20, 8);
+        let changed = Voters { voters: vec![1, 3], learners: vec![2] };
+        raft_storage.set_voters(changed.clone());
+        let snapshot = raft_storage.snapshot(0, 2).unwrap();
+        assert_eq!(Voters::from_raft(snapshot.get_metadata().get_conf_state()), changed);
+    }
+
+    #[test]
     fn changes_behind_the_applied_index_are_found() {
         let kind = |index| if index % 3 == 0 { EntryKind::ConfChange } else { EntryKind::Normal };
         let data = |index: u64| Bytes::from(index.to_string());
