@@ -1,6 +1,5 @@
 use super::*;
 use bytes::Bytes;
-use prost::Message as _;
 use proto::raftpb::{Snapshot, SnapshotMetadata};
 
 const PROPOSE: i32 = 2;
