@@ -89,3 +89,23 @@ fn only_a_few_segments_of_the_usual_size_are_kept() {
     assert!(spares.iter().all(|bytes| *bytes == 8192), "{spares:?}");
     assert_eq!(open(directory.path()).unwrap().1.first_index, 12);
 }
+
+#[test]
+fn torn_batch_in_a_used_file_ends_with_its_frame() {
+    let directory = fast_directory();
+    std::fs::write(directory.path().join("spare-0000000000000007"), [0xff; 8192]).unwrap();
+    let (mut log, _) = open(directory.path()).unwrap();
+    log.append(&[entry(1, 1, 100)], None).unwrap();
+    let end = |log: &raftlog::Log| 8192 - log.space().unwrap().segment_remaining_bytes;
+    let start = end(&log);
+    log.write(&[entry(2, 1, 300)], None).unwrap();
+    let frame_bytes = end(&log) - start;
+    drop(log);
+    let mut files = read_files(directory.path());
+    let last = last_segment(&files);
+    files.get_mut(&last).unwrap()[start as usize + 100] ^= 1;
+    write_files(directory.path(), &files);
+    let (_, recovered) = open(directory.path()).unwrap();
+    let torn = recovered.torn_tail.unwrap();
+    assert_eq!((recovered.last_index, torn.offset, torn.bytes), (1, start, frame_bytes));
+}

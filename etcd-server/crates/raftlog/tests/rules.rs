@@ -106,10 +106,13 @@ fn mark_makes_the_promises_of_an_idle_log_durable() {
     let last = last_segment(&files);
     // A power cut takes the slot that is not synced, and damage the entries.
     files.get_mut("watermark").unwrap()[8192..].fill(0);
-    files.get_mut(&last).unwrap()[4096..].fill(0);
-    write_files(directory.path(), &files);
-    let refused = open(directory.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Shorter { promised_index: 3, found_index: 0, .. }), "{refused}");
+    for (byte, reason) in [(0, "only zeros follow"), (0xff, "no frame of this segment follows")] {
+        files.get_mut(&last).unwrap()[4096..].fill(byte);
+        write_files(directory.path(), &files);
+        let refused = open(directory.path()).unwrap_err();
+        assert!(matches!(refused, OpenError::Shorter { promised_index: 3, found_index: 0, .. }), "{refused}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
 }
 
 #[test]
