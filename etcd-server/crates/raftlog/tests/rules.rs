@@ -60,6 +60,23 @@ fn log_restarts_at_its_begin_or_later() {
 }
 
 #[test]
+fn log_restarts_in_a_segment_that_is_almost_full() {
+    let mut remaining = Vec::new();
+    for length in (3800..4000).step_by(8) {
+        let directory = fast_directory();
+        let (mut log, _) = open(directory.path()).unwrap();
+        log.append(&[entry(1, 1, length)], None).unwrap();
+        remaining.push(log.space().unwrap().segment_remaining_bytes);
+        let hard_state = HardState { term: 5, vote: 2, commit: 20 };
+        log.install(20, 5, Some(hard_state)).unwrap();
+        drop(log);
+        let (_, recovered) = open(directory.path()).unwrap();
+        assert_eq!((recovered.base_index, recovered.hard_state), (20, hard_state), "{remaining:?}");
+    }
+    assert!(remaining.iter().any(|bytes| *bytes < 60) && remaining.iter().any(|bytes| *bytes > 100), "{remaining:?}");
+}
+
+#[test]
 fn segment_sizes_have_bounds() {
     let directory = fast_directory();
     for bytes in [0, 4096, 8191, 8193, 10_000, (2 << 30) + 4096] {
