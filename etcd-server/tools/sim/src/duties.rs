@@ -51,7 +51,7 @@ impl Process {
         }
         let id = self.next_request();
         let data = crate::cluster::v2_request(cx.random, id, member).into();
-        self.input(NodeInput::Propose(vec![Proposal { id, data }]), cx)
+        self.propose(ProposalKind::Request, Proposal { id, data }, Ticket::own(cx.now), cx)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) {
