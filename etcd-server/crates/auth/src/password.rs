@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn each_change_has_a_salt_of_its_own() {
+        let changes = [("ann", 1), ("ann", 2), ("bob", 1)];
+        let salts = changes.map(|(name, auth_revision)| salt_of_change(name, auth_revision));
+        assert_eq!(salts, changes.map(|(name, auth_revision)| salt_of_change(name, auth_revision)), "on every member");
+        assert!(salts[0] != salts[1] && salts[0] != salts[2] && salts[1] != salts[2]);
+    }
+
+    #[test]
     fn the_dummy_is_a_real_hash_of_the_asked_cost() {
         assert_eq!(bcrypt::verify("", &dummy_hash(4)).ok(), Some(false));
         assert!(dummy_hash(12).starts_with("$2a$12$"));

@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn login_waits_no_longer_than_its_patience() {
+        let (mut attempts, now) = (WrongPasswords::default(), MonotonicTime(5));
+        (0..20).for_each(|_| attempts.wrong("root", now));
+        let mut turn = |patience| milliseconds(attempts.turn("root", now, Duration::from_millis(patience)));
+        assert_eq!(turn(1999), None);
+        assert_eq!(turn(2000), Some(2000), "the refused login has taken no turn");
+    }
+
+    #[test]
     fn a_right_password_and_time_heal() {
         let mut attempts = WrongPasswords::default();
         let now = MonotonicTime(5);

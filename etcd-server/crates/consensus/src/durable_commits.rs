@@ -59,3 +59,67 @@ impl DurableCommits {
         self.held.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn entry(index: u64, kind: EntryKind) -> Entry {
+        Entry { term: 1, index, kind, data: Bytes::new() }
+    }
+
+    fn indexes(entries: &[Entry]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.index).collect()
+    }
+
+    /// Entries 5 to 9, of which 7 changes the members; known to be committed up to 4.
+    fn change_at_seven() -> DurableCommits {
+        let mut commits = DurableCommits::new(4);
+        let kind = |index| if index == 7 { EntryKind::ConfChange } else { EntryKind::Normal };
+        commits.hold((5..10).map(|index| entry(index, kind(index))));
+        commits
+    }
+
+    #[test]
+    fn change_and_what_follows_wait_for_its_commit_index() {
+        let mut commits = change_at_seven();
+        assert_eq!(indexes(&commits.release()), [5, 6]);
+        assert!(commits.must_sync(), "no commit index is on its way to the disk");
+        commits.handed_out(1, 6);
+        assert!(commits.must_sync(), "the one on its way does not reach the change");
+        commits.handed_out(2, 7);
+        assert!(!commits.must_sync());
+        commits.persisted(1);
+        assert!(commits.release().is_empty());
+        commits.persisted(2);
+        assert_eq!(indexes(&commits.release()), [7, 8, 9]);
+        assert!(commits.release().is_empty() && !commits.must_sync(), "nothing is held any more");
+    }
+
+    #[test]
+    fn durable_commit_index_never_moves_back() {
+        let mut commits = DurableCommits::new(9);
+        commits.handed_out(1, 3);
+        commits.persisted(1);
+        commits.hold([entry(9, EntryKind::ConfChange), entry(10, EntryKind::ConfChange)]);
+        assert_eq!(indexes(&commits.release()), [9]);
+        assert!(commits.must_sync());
+    }
+
+    #[test]
+    fn later_ready_makes_earlier_ones_durable() {
+        let mut commits = change_at_seven();
+        commits.handed_out(1, 6);
+        commits.handed_out(3, 8);
+        commits.persisted(5);
+        assert_eq!(indexes(&commits.release()), [5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn snapshot_replaces_what_is_held() {
+        let mut commits = change_at_seven();
+        commits.forget();
+        assert!(!commits.must_sync() && commits.release().is_empty());
+    }
+}

@@ -380,3 +380,6 @@ fn read_context(entries: &[Entry]) -> Result<(), &'static str> {
         _ => Err("it holds no context, more than one, or too long a one"),
     }
 }
+
+#[cfg(test)]
+mod tests;

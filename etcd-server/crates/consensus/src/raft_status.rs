@@ -60,3 +60,31 @@ pub fn successor(progress: &[Progress], leader: u64) -> Option<u64> {
         progress.iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != leader);
     heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member))).map(|progress| progress.member)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An active voter that has the log up to `matched`.
+    fn voter(member: u64, matched: u64) -> Progress {
+        Progress {
+            member,
+            matched,
+            next: matched + 1,
+            recently_active: true,
+            silent_ticks: Some(1),
+            learner: false,
+            snapshot: false,
+        }
+    }
+
+    #[test]
+    fn most_up_to_date_active_voter_succeeds() {
+        let leader = voter(1, 100);
+        let silent = Progress { recently_active: false, ..voter(2, 90) };
+        let learner = Progress { learner: true, ..voter(3, 80) };
+        assert_eq!(successor(&[leader, silent, learner, voter(4, 60), voter(5, 70)], 1), Some(5));
+        assert_eq!(successor(&[leader, voter(4, 70), voter(5, 70)], 1), Some(4), "of two the lower id");
+        assert_eq!(successor(&[leader, silent, learner], 1), None);
+    }
+}

@@ -349,4 +349,27 @@ mod tests {
         );
         assert!(RaftStorage::new(&Recovered::default(), 0).snapshot(0, 2).is_err());
     }
+
+    #[test]
+    fn snapshot_names_the_members_of_the_last_change() {
+        let mut raft_storage = raft_storage(20, 8);
+        let changed = Voters { voters: vec![1, 3], learners: vec![2] };
+        raft_storage.set_voters(changed.clone());
+        let snapshot = raft_storage.snapshot(0, 2).unwrap();
+        assert_eq!(Voters::from_raft(snapshot.get_metadata().get_conf_state()), changed);
+    }
+
+    #[test]
+    fn changes_behind_the_applied_index_are_found() {
+        let kind = |index| if index % 3 == 0 { EntryKind::ConfChange } else { EntryKind::Normal };
+        let data = |index: u64| Bytes::from(index.to_string());
+        let entries = (1..=12).map(|index| Entry { term: 1, index, kind: kind(index), data: data(index) }).collect();
+        let mut raft_storage = RaftStorage::new(&Recovered { entries, ..Recovered::default() }, 2);
+        let found = |raft_storage: &RaftStorage| raft_storage.unapplied_changes().collect::<Vec<_>>();
+        assert_eq!(found(&raft_storage), [12, 9, 6, 3].map(|index| (index, data(index))));
+        raft_storage.apply(9);
+        assert_eq!(found(&raft_storage), [(12, data(12))]);
+        raft_storage.apply(12);
+        assert_eq!(found(&raft_storage), []);
+    }
 }

@@ -7,5 +7,6 @@ mod fences;
 mod hostile;
 mod lost_commits;
 mod members;
+mod progress;
 mod reads;
 mod replication;

@@ -83,3 +83,33 @@ fn barriers_are_asked_together_and_again_with_a_new_context() {
     assert_eq!(read_index_queue.answered(&context), ["first", "third"]);
     assert!(read_index_queue.is_empty());
 }
+
+#[test]
+fn all_reads_leave_a_queue_that_can_serve_none() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let mut queue = ReadIndexQueue::new(ReadContexts::new(leader, 1), 3);
+    queue.push("requested");
+    queue.ask(&mut cluster.member(leader).node);
+    queue.push("waiting");
+    let mut left = queue.drain();
+    left.sort_unstable();
+    assert_eq!(left, ["requested", "waiting"]);
+    assert!(queue.is_empty());
+    // The response that was under way finds no read.
+    cluster.settle();
+    let (context, _) = cluster.member(leader).reads.pop().unwrap();
+    assert!(queue.answered(&context).is_empty());
+}
+
+#[test]
+fn reads_are_not_repeated_under_one_leader() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.tick(2);
+    let repeated =
+        |cluster: &TestCluster| cluster.members.values().map(|member| member.asked_again).collect::<Vec<_>>();
+    let before = repeated(&cluster);
+    assert!(before.iter().all(|times| *times > 0), "every member has heard of its leader");
+    cluster.propose(leader, "x");
+    cluster.tick(3);
+    assert_eq!(repeated(&cluster), before);
+}

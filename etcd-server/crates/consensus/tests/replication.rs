@@ -2,7 +2,7 @@
 
 use crate::cluster::{Member, TestCluster, config, voters};
 use bytes::Bytes;
-use consensus::{HardState, Keep, Recovered, Role};
+use consensus::{Dropped, HardState, Keep, Recovered, Role};
 
 fn payloads(member: &Member) -> Vec<&[u8]> {
     member.state.values().map(|payload| &payload[..]).filter(|payload| !payload.is_empty()).collect()
@@ -222,4 +222,29 @@ fn a_member_whose_data_is_gone_is_told_so() {
     cluster.tick(2);
     let texts: Vec<_> = cluster.refused.iter().map(ToString::to_string).collect();
     assert!(texts.iter().any(|text| text.contains("its data was lost or replaced by an older copy")), "{texts:?}");
+}
+
+#[test]
+fn request_forwarded_outside_of_the_node_is_applied() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    let message = consensus::forwarded_request(follower, leader, "forwarded".into());
+    cluster.member(leader).node.step(message).unwrap();
+    cluster.settle();
+    cluster.tick(1);
+    for member in cluster.members.values() {
+        assert_eq!(payloads(member).last(), Some(&&b"forwarded"[..]));
+    }
+}
+
+#[test]
+fn leaders_own_requests_are_never_forwarded() {
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    assert_eq!(cluster.member(follower).node.propose_as_leader(["a".into()]), Err(Dropped));
+    cluster.settle();
+    assert!(payloads(&cluster.members[&leader]).is_empty());
+    cluster.member(leader).node.propose_as_leader(["b".into()]).unwrap();
+    cluster.settle();
+    assert_eq!(payloads(&cluster.members[&leader]), [b"b"]);
 }

@@ -110,6 +110,7 @@ mod tests {
         }
         let kept: Vec<i64> = (0..3_000).filter(|n: &i64| cache.get(&n.to_be_bytes()).is_some()).collect();
         assert!(kept.len() <= SLOTS && kept.contains(&2_999));
+        assert!(kept.len() > SLOTS / 2, "{} of {SLOTS} places are used", kept.len());
         assert!(kept.iter().all(|n| cache.get(&n.to_be_bytes()) == Some(&row(*n))));
     }
 }

@@ -1,7 +1,8 @@
 //! The stories in `tests/scripts`. Requests on keys are written as `script` describes.
 //!
 //! `flush` writes the batch and shows it to readers; `get` outside a transaction is a reader.
-//! `remove n` removes behind `n` revisions of history; `crash` loses unwritten changes.
+//! `remove n` removes behind `n` revisions of history; `crash` loses unwritten changes. `bump n`
+//! makes `n` the newest revision, as a restore with `--bump-revision` does.
 
 use crate::stage::Stage;
 use mvcc::{RangeOptions, Sizes, hash_kv};
@@ -43,8 +44,12 @@ fn response(stage: &mut Stage, line: &str) -> String {
         }
         "remove" => {
             let idle = stage.remove_step(usize::try_from(first_number()).unwrap());
-            let text = if idle { "nothing to remove" } else { "removed" };
-            format!("{text}; stored: {}", stored(stage))
+            let removed = if idle { 0 } else { stage.freed_revisions };
+            format!("{removed} removed; stored: {}", stored(stage))
+        }
+        "bump" => {
+            stage.bump(first_number());
+            format!("current {}", stage.space.current())
         }
         "leases" => format!(
             "{:?}",

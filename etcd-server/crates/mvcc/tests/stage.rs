@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     /// The state for readers: as it was when the last batch was written.
     pub(crate) point: ReadPoint,
     pub(crate) removal: Option<Removal>,
+    /// Revisions that the last removal has removed so far.
+    pub(crate) freed_revisions: u64,
     sizes: Sizes,
 }
 
@@ -48,7 +50,8 @@ impl Stage {
         let store = MemoryStore::new();
         let space = KeySpace::load_with(&store, sizes).unwrap();
         let point = space.read_point();
-        Self { store, space, batch: MemoryBatch::default(), leases: TestLeases::default(), point, removal: None, sizes }
+        let (batch, leases) = (MemoryBatch::default(), TestLeases::default());
+        Self { store, space, batch, leases, point, removal: None, freed_revisions: 0, sizes }
     }
 
     pub(crate) fn put(&mut self, request: &PutRequest) -> Outcome<PutResponse> {
@@ -82,6 +85,10 @@ impl Stage {
         self.delete_range(&DeleteRangeRequest { key: key.clone(), ..Default::default() }).0.unwrap();
     }
 
+    pub(crate) fn bump(&mut self, revision: i64) {
+        self.space.write(&self.store, &mut self.batch, &mut self.leases).bump(revision).unwrap();
+    }
+
     pub(crate) fn compact(&mut self, revision: i64) -> Result<(), MvccError> {
         self.space.compact(revision, &mut self.batch)
     }
@@ -102,6 +109,7 @@ impl Stage {
         let Some(removal) = &mut self.removal else { return true };
         let mut batch = MemoryBatch::default();
         let done = removal.step(&self.store, revisions, &mut batch).unwrap();
+        self.freed_revisions = removal.freed_revisions();
         batch.write(&mut self.store);
         if done {
             self.removal = None;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod batches;
+mod own_requests;
 mod pending;
 mod renewals;
 mod scripts;

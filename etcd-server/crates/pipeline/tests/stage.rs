@@ -118,6 +118,19 @@ fn describe(message: &Message) -> String {
     }
 }
 
+fn heartbeat() -> Message {
+    Message { r#type: 8, ..Message::default() }
+}
+
+/// Returns the proposal of an alarm as text.
+fn describe_alarm(message: &Message) -> String {
+    let request = InternalRaftRequest::decode(message.entries[0].data.clone()).unwrap();
+    let alarm = request.alarm.unwrap();
+    let kind = alarm.alarm().as_str_name();
+    assert_eq!(request.header.unwrap().id, 0, "no client waits for the alarm");
+    format!("send {}\nalarm {kind} for member {}", describe(message), alarm.member_id)
+}
+
 impl Member {
     fn new(id: u64, cluster: u64) -> Self {
         let entries = (1..=cluster).map(|member| {
@@ -193,7 +206,18 @@ impl Stage {
                 self.advance(id())
             }
             "pending" => format!("{:?}\n", self.members[&id()].pending.routes()),
+            "removals" => {
+                let outputs: Vec<String> =
+                    (0..number(3)).map(|_| self.run(&format!("remove 1 {}", words[2]))).collect();
+                let refused = |output: &&String| output.starts_with("refuse");
+                outputs.iter().find(refused).map_or_else(String::new, Clone::clone)
+            }
             "read" => self.read(id(), words[2]),
+            "give-up" => {
+                let member = self.members.get_mut(&id()).unwrap();
+                member.node.retain_reads(|read| read != words[2]);
+                String::new()
+            }
             "transfer" => self.input(id(), NodeInput::Transfer(number(2))),
             "hasten" => self.input(id(), NodeInput::BringElectionForward),
             "deliver" => self.deliver(number(1), number(2)),
@@ -202,6 +226,12 @@ impl Stage {
                 let copies: Vec<_> = self.network.iter().filter(passing).cloned().collect();
                 self.network.extend(copies);
                 String::new()
+            }
+            "contradict" => self.input(id(), NodeInput::Message(Box::new(self.contradiction(id(), number(2))))),
+            "heartbeat" => {
+                let term = self.members[&id()].node.node().status().term;
+                let message = Message { from: number(2), to: id(), term, commit: number(3), ..heartbeat() };
+                self.input(id(), NodeInput::Message(Box::new(message)))
             }
             "lose" => {
                 let before = self.network.len();
@@ -214,6 +244,15 @@ impl Stage {
             "status" => self.status(id()),
             unknown => panic!("unknown command {unknown}"),
         }
+    }
+
+    /// Returns an append in which `leader` replaces the last entry that is committed at `id`.
+    fn contradiction(&self, id: u64, leader: u64) -> Message {
+        let status = self.members[&id].node.node().status();
+        let (index, term) = (status.commit, status.term + 1);
+        let entry = proto::raftpb::Entry { term, index, ..proto::raftpb::Entry::default() };
+        let (log_term, entries) = (1, vec![entry]);
+        Message { r#type: 3, from: leader, to: id, term, index: index - 1, log_term, entries, ..Message::default() }
     }
 
     fn status(&self, id: u64) -> String {
@@ -256,7 +295,12 @@ impl Stage {
         let text = self.carry_out(id, actions);
         match handled {
             Ok(()) => text + &self.advance(id),
-            Err(NodeFault { fault, alarm }) => format!("{text}stop: {fault}; alarm {}\n", alarm.is_some()),
+            Err(NodeFault { fault, alarm }) => {
+                let fault = fault.to_string();
+                let reason = fault.split(", because").next().unwrap_or_default();
+                let alarm = alarm.map_or_else(|| "no alarm".to_owned(), |message| describe_alarm(&message));
+                format!("{text}stop: {reason}\n{alarm}\n")
+            }
         }
     }
 

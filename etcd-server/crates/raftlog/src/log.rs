@@ -573,6 +573,16 @@ mod tests {
     }
 
     #[test]
+    fn buffer_of_a_large_batch_is_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        log.append(&[entry(1)], None).unwrap();
+        assert!(log.buffer.capacity() > 0, "the next batch needs no new one");
+        log.append(&[Record { data: Bytes::from(vec![1; BUFFER_BYTES_KEPT]), ..entry(2) }], None).unwrap();
+        assert!(log.buffer.capacity() < BUFFER_BYTES_KEPT);
+    }
+
+    #[test]
     fn entries_that_leave_a_hole_are_a_fault() {
         let directory = tempfile::tempdir().unwrap();
         let (mut log, _) = open(directory.path());

@@ -258,3 +258,14 @@ fn collect(directory: &Path, segment_bytes: u64) -> io::Result<(Vec<Spare>, u64)
     }
     Ok((ready, highest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_and_quota_are_lack_of_space() {
+        assert!([Errno::ENOSPC, Errno::EDQUOT].into_iter().all(|error| is_no_space(&error.into())));
+        assert!([Errno::EIO, Errno::EROFS, Errno::ENOENT].into_iter().all(|error| !is_no_space(&error.into())));
+    }
+}

@@ -192,3 +192,22 @@ fn log_grows_on_after_a_cut_tail() {
     let (_, recovered) = open(directory.path()).unwrap();
     assert_eq!(contents(&recovered)[34..], [entry(44, 12, 1000), entry(45, 12, 5)]);
 }
+
+#[test]
+fn commit_index_never_comes_before_its_entries() {
+    let directory = fast_directory();
+    let (mut log, _) = open(directory.path()).unwrap();
+    log.append(&[entry(1, 1, 100)], Some(HardState { term: 1, vote: 1, commit: 1 })).unwrap();
+    // The batch is too large for what is left of the segment: its first part is durable before the
+    // last one is written.
+    log.write(&entries(2, 10, 2, 700), Some(HardState { term: 2, vote: 3, commit: 11 })).unwrap();
+    drop(log);
+    let mut files = read_files(directory.path());
+    let last = last_segment(&files);
+    assert_eq!(last, "segment-0000000000000002");
+    files.get_mut(&last).unwrap()[4096..].fill(0);
+    write_files(directory.path(), &files);
+    let (_, recovered) = open(directory.path()).unwrap();
+    assert!((2..11).contains(&recovered.last_index), "{}", recovered.last_index);
+    assert_eq!(recovered.hard_state, HardState { term: 2, vote: 3, commit: 1 });
+}

@@ -11,4 +11,5 @@ mod model;
 mod power_cut;
 mod recycled;
 mod refusals;
+mod rules;
 mod support;

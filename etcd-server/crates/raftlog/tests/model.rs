@@ -43,15 +43,30 @@ fn random_batch(random: &mut fastrand::Rng, model: &Model) -> (Vec<Record>, Opti
     (batch, with_state.then_some(hard_state))
 }
 
+fn assert_unavailable<T: std::fmt::Debug>(found: &Result<T, ReadError>, entry: u64, last: u64) {
+    let is_told =
+        matches!(found, Err(ReadError::Unavailable { asked, last_index }) if (*asked, *last_index) == (entry, last));
+    assert!(is_told, "{found:?} for entry {entry} behind {last}");
+}
+
+fn assert_compacted<T: std::fmt::Debug>(found: &Result<T, ReadError>, entry: u64, first: u64) {
+    let is_told =
+        matches!(found, Err(ReadError::Compacted { asked, first_index }) if (*asked, *first_index) == (entry, first));
+    assert!(is_told, "{found:?} for entry {entry} before {first}");
+}
+
 fn compare(log: &Log, model: &Model, random: &mut fastrand::Rng) {
     let reader = log.reader();
     assert_eq!((reader.first_index(), reader.last_index()), (model.base.0 + 1, model.last()));
     assert_eq!(log.hard_state(), model.hard_state);
     let index = random.u64(model.base.0..=model.last());
     assert_eq!(reader.term(index).unwrap(), model.term(index));
-    assert!(matches!(reader.term(model.last() + 1), Err(ReadError::Unavailable { .. })));
-    if model.base.0 > 0 {
-        assert!(matches!(reader.entries(model.base.0, model.base.0 + 1, 1), Err(ReadError::Compacted { .. })));
+    let (base, last) = (model.base.0, model.last());
+    assert_unavailable(&reader.term(last + 1), last + 1, last);
+    assert_unavailable(&reader.entries(last + 1, last + 3, 1), last + 2, last);
+    if base > 0 {
+        assert_compacted(&reader.entries(base, base + 1, 1), base, base + 1);
+        assert_compacted(&reader.term(base - 1), base - 1, base + 1);
     }
     let lo = random.u64(model.base.0 + 1..=model.last() + 1);
     let hi = random.u64(lo..=model.last() + 1);

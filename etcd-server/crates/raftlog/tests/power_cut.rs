@@ -135,7 +135,7 @@ fn run_until_cut(disk: &Disk, directory: &Path, random: &mut fastrand::Rng) -> u
 fn acknowledged_entries_survive_power_cuts() {
     let Some(mut disk) = Disk::new(64 << 20) else { return };
     let directory = disk.path().join("raft");
-    let cycles = std::env::var(CYCLES).map_or(40, |cycles| cycles.parse().unwrap());
+    let cycles = std::env::var(CYCLES).map_or(8, |cycles| cycles.parse().unwrap());
     let (mut random, mut torn, mut unacknowledged) = (fastrand::Rng::new(), 0, 0);
     for cycle in 0..cycles {
         let acknowledged = run_until_cut(&disk, &directory, &mut random);

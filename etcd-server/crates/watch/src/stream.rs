@@ -45,9 +45,9 @@ impl Stream {
         let Some(fragment_bytes) = fragment_bytes else {
             return self.push(Output { watch_id, revision, body: Body::Events { events, more_fragments: false } });
         };
-        // etcd keeps messages below its bound; the envelope is counted at its widest, so ours may
-        // hold an event less.
-        let pieces = events.pieces(fragment_bytes.saturating_sub(1 + ENVELOPE_BYTES_MAX));
+        // etcd keeps messages below its bound. More than the widest envelope is reserved, so ours
+        // may hold an event less.
+        let pieces = events.pieces(fragment_bytes.saturating_sub(ENVELOPE_BYTES_MAX));
         let last = pieces.len() - 1;
         let outputs = pieces.into_iter().enumerate().map(|(position, events)| {
             let body = Body::Events { events, more_fragments: position < last };

@@ -125,3 +125,35 @@ fn free_ids_are_never_given_twice() {
     hub.create(ONE, &watch("a", 0, 0), 1, -1);
     assert_eq!(take(&mut hub).watch_id(), 4, "the id of a cancelled watcher is not used again");
 }
+
+#[test]
+fn tick_returns_the_next_time_that_progress_is_due() {
+    let mut hub = WatcherHub::new(crate::script::SMALL, 1, -1);
+    assert_eq!(hub.tick(MonotonicTime(0)), None, "there is no stream");
+    for (stream, seconds) in [(1, 600), (2, 400)] {
+        hub.open_stream(StreamId(stream), Duration::from_secs(seconds), MonotonicTime(0));
+    }
+    // Each stream has its own interval, counted from the tick that notified it last.
+    assert_eq!(hub.tick(MonotonicTime(0)), Some(MonotonicTime(400_000)));
+    assert_eq!(hub.tick(MonotonicTime(400_000)), Some(MonotonicTime(600_000)));
+    assert_eq!(hub.tick(MonotonicTime(650_000)), Some(MonotonicTime(800_000)));
+    hub.close_stream(StreamId(2));
+    assert_eq!(hub.tick(MonotonicTime(650_000)), Some(MonotonicTime(1_250_000)));
+}
+
+#[test]
+fn watcher_behind_waits_for_a_newer_view() {
+    let (mut store, mut hub) = (Store::new(), hub());
+    hub.create(ONE, &watch("a", 0, 0), 1, -1);
+    take(&mut hub);
+    let events = store.execute(&[put("a", "1")]);
+    hub.publish(&store.view, &events).unwrap();
+    take(&mut hub);
+    // The next revision exists, but the view that is at hand does not hold it yet.
+    hub.skipped_to(3);
+    assert!(hub.catch_up(&store.view, Budget::default()).unwrap());
+    assert!(hub.take(ONE).is_none());
+    store.execute(&[put("a", "2")]);
+    assert!(!hub.catch_up(&store.view, Budget::default()).unwrap());
+    assert_eq!(take(&mut hub).event_count(), 1);
+}

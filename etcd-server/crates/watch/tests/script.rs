@@ -144,7 +144,7 @@ impl Stage {
             "unpublished" => self.held_back = true,
             "skipped" => self.hub.skipped_to(number()),
             "compact" => {
-                self.store.compact(number(), true);
+                self.store.compact(number(), !words.contains(&"unremoved"));
                 self.hub.compacted(number());
             }
             "watch" => self.hub.create(self.stream, &create_request(&words[1..]), current, compacted),

@@ -41,7 +41,7 @@ pub fn configuration(change: MembershipChange) -> Configuration {
 
 fn counts(operations: Operations) -> Counts {
     let Operations { ranges, puts, deletes, put_bytes } = operations;
-    Counts { ranges, puts, deletes, put_bytes }
+    Counts { ranges, puts, deletes, put_bytes, total: operations.total() }
 }
 
 fn change(event: &Event) -> Change {

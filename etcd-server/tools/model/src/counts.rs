@@ -16,22 +16,26 @@ pub struct Counts {
     pub deletes: u64,
     /// Bytes of keys and values put.
     pub put_bytes: u64,
+    /// All operations together; etcd counts more than one as a transaction.
+    pub total: u64,
 }
 
 /// Returns the operations of a request that was executed with this response.
 pub(crate) fn of(request: &InternalRaftRequest, response: &Response, changes: usize) -> Counts {
-    match (response, &request.put, &request.delete_range, &request.txn) {
+    let counts = match (response, &request.put, &request.delete_range, &request.txn) {
         (Response::Put(_), Some(put), _, _) => of_put(put),
         (Response::DeleteRange(_), _, Some(delete), _) => of_delete(delete),
         (Response::Txn(response), _, _, Some(txn)) => of_txn(txn, response),
         // Of all other requests only a revoke changes keys.
         _ => Counts { deletes: changes as u64, ..Counts::default() },
-    }
+    };
+    Counts { total: counts.ranges + counts.puts + counts.deletes, ..counts }
 }
 
 fn of_put(put: &PutRequest) -> Counts {
     let reads = put.prev_kv || put.ignore_value || put.ignore_lease;
-    Counts { ranges: u64::from(reads), puts: 1, deletes: 0, put_bytes: (put.key.len() + put.value.len()) as u64 }
+    let put_bytes = (put.key.len() + put.value.len()) as u64;
+    Counts { ranges: u64::from(reads), puts: 1, put_bytes, ..Counts::default() }
 }
 
 fn of_delete(delete: &DeleteRangeRequest) -> Counts {

@@ -10,19 +10,23 @@
 
 mod auth;
 mod counts;
+mod defects;
 mod keys;
 mod members;
 mod refusal;
 mod response;
 mod rules;
 mod txn;
+mod v2;
 
 pub use auth::{Role, User, Users};
 pub use counts::Counts;
+pub use defects::defect;
 pub use keys::{Change, Keys};
 pub use members::{Configuration, Member, Members};
 pub use refusal::Refusal;
 pub use response::{Effect, Response, Tokens, Verdict};
+pub use rules::cost;
 
 use proto::etcdserverpb::AlarmMember;
 use std::collections::{BTreeMap, BTreeSet};

@@ -139,7 +139,7 @@ impl Members {
     }
 }
 
-fn member_of(context: &Value) -> Member {
+pub(crate) fn member_of(context: &Value) -> Member {
     let texts = |value: &Value| {
         value.as_array().into_iter().flatten().filter_map(|url| Some(url.as_str()?.to_owned())).collect()
     };

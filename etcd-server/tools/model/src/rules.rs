@@ -6,9 +6,9 @@ use crate::response::{Effect, Response, Verdict};
 use crate::{Lease, Model, Refusal};
 use prost::Message as _;
 use proto::etcdserverpb::alarm_request::AlarmAction;
-use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::request_op::Request as Operation;
 use proto::etcdserverpb::{
-    AlarmMember, AlarmRequest, InternalRaftRequest, LeaseGrantRequest, PutRequest, RequestHeader, TxnRequest,
+    AlarmMember, AlarmRequest, InternalRaftRequest, LeaseGrantRequest, PutRequest, Request, RequestHeader, TxnRequest,
 };
 
 const NOSPACE: i32 = 1;
@@ -40,7 +40,8 @@ impl Model {
                 counts,
             };
         }
-        let request = InternalRaftRequest::decode(data).expect("the data of a request");
+        let request = InternalRaftRequest::decode(data)
+            .unwrap_or_else(|_| crate::v2::request_of(Request::decode(data).expect("the data of a request")));
         let caller = request.header.clone().unwrap_or_default();
         let mut collected = Collected::default();
         let response = self.execute_request(index, &caller, &request, stored_bytes, &mut collected);
@@ -199,6 +200,14 @@ impl Model {
 
 const LEASE_COST: u64 = 64;
 
+/// Returns the bytes that a request may add to the store; 0 if it is never refused for the quota.
+pub fn cost(request: &InternalRaftRequest) -> u64 {
+    let put = request.put.as_ref().map(cost_of_put);
+    let txn = request.txn.as_ref().map(cost_of_txn);
+    let grant = request.lease_grant.map(|_| LEASE_COST);
+    put.or(txn).or(grant).unwrap_or(0)
+}
+
 fn cost_of_put(put: &PutRequest) -> u64 {
     256 + (put.key.len() + put.value.len()) as u64
 }
@@ -207,9 +216,9 @@ fn cost_of_put(put: &PutRequest) -> u64 {
 fn cost_of_txn(txn: &TxnRequest) -> u64 {
     let branch = |operations: &[proto::etcdserverpb::RequestOp]| -> u64 {
         let one = |operation: &proto::etcdserverpb::RequestOp| match &operation.request {
-            Some(Request::RequestPut(put)) => cost_of_put(put),
-            Some(Request::RequestTxn(inner)) => cost_of_txn(inner),
-            Some(Request::RequestRange(_) | Request::RequestDeleteRange(_)) | None => 0,
+            Some(Operation::RequestPut(put)) => cost_of_put(put),
+            Some(Operation::RequestTxn(inner)) => cost_of_txn(inner),
+            Some(Operation::RequestRange(_) | Operation::RequestDeleteRange(_)) | None => 0,
         };
         operations.iter().map(one).sum()
     };

@@ -14,11 +14,12 @@ use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    AlarmRequest, AlarmType, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
-    AuthRoleGrantPermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserDeleteRequest, AuthUserGetRequest,
-    AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest, CompactionRequest, Compare, DeleteRangeRequest,
-    InternalAuthenticateRequest, InternalRaftRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest,
-    RequestHeader, RequestOp, TxnRequest,
+    AlarmRequest, AlarmType, AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+    AuthRoleGetRequest, AuthRoleGrantPermissionRequest, AuthRoleListRequest, AuthRoleRevokePermissionRequest,
+    AuthStatusRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest, CompactionRequest, Compare,
+    DeleteRangeRequest, InternalAuthenticateRequest, InternalRaftRequest, LeaseGrantRequest, LeaseRevokeRequest,
+    PutRequest, RangeRequest, RequestHeader, RequestOp, TxnRequest,
 };
 use types::LeaseId;
 
@@ -29,6 +30,9 @@ pub(crate) enum Ask {
     Read { request: RangeRequest, linearizable: bool },
     KeepAlive(LeaseId),
 }
+
+/// Operations in a branch of a transaction at most.
+const OPERATIONS_MAX: usize = 5;
 
 /// Kinds of operations, for [`crate::plan::Plan::weights`].
 pub(crate) const KINDS: usize = 14;
@@ -59,39 +63,50 @@ pub(crate) struct Client {
     leases: Vec<LeaseId>,
     /// The name that it authenticates with; empty for none.
     user: &'static str,
+    /// The number of requests that switch authentication on and were applied.
+    switched: usize,
     /// Operations by kind and by end.
     pub(crate) tally: Tally,
 }
 
 impl Client {
     pub(crate) fn new(user: &'static str) -> Self {
-        Self { operations: 0, current: None, leases: Vec::new(), user, tally: Tally::default() }
+        Self { operations: 0, current: None, leases: Vec::new(), user, switched: 0, tally: Tally::default() }
     }
 
     /// The next operation that admission lets in.
-    pub(crate) fn invoke(&mut self, random: &mut Rng, plan: &Plan, near: i64, id: usize, floor: u64) -> Operation {
+    pub(crate) fn invoke(
+        &mut self,
+        random: &mut Rng,
+        plan: &Plan,
+        near: i64,
+        id: usize,
+        floor: u64,
+    ) -> Checked<Operation> {
         self.operations += 1;
         let unique = (id as u64) << 32 | self.operations;
-        let switching_on =
-            usize::try_from(self.operations - 1).ok().filter(|_| plan.auth && id == 0).and_then(switch_on);
-        let mut ask = switching_on.map_or_else(
-            || self.admitted(random, &plan.weights, near, unique),
-            |request| Ask::Propose(Box::new(request)),
-        );
+        let switching_on = switch_on(self.switched).filter(|_| plan.auth && id == 0);
+        let mut ask = match switching_on {
+            Some(request) => Ask::Propose(Box::new(request)),
+            None => self.admitted(random, &plan.weights, near, unique)?,
+        };
         if let Ask::Propose(request) = &mut ask {
             request.header = Some(RequestHeader { username: self.user.to_owned(), ..RequestHeader::default() });
         }
         let operation = Operation { number: self.operations, ask, floor };
         self.current = Some(operation.clone());
-        operation
+        Ok(operation)
     }
 
     /// Draws operations until one is admitted.
-    fn admitted(&mut self, random: &mut Rng, weights: &[u32], near: i64, unique: u64) -> Ask {
+    fn admitted(&mut self, random: &mut Rng, weights: &[u32], near: i64, unique: u64) -> Checked<Ask> {
         loop {
-            let ask = self.ask(random, weights, near, unique);
-            if is_admitted(&ask) {
-                return ask;
+            let mut ask = self.ask(random, weights, near, unique);
+            if random.u8(..20) == 0 {
+                spoil(&mut ask, random);
+            }
+            if is_admitted(&ask)? {
+                return Ok(ask);
             }
         }
     }
@@ -198,6 +213,8 @@ impl Client {
                 })?;
                 self.check_own(request, *index, oracle)?;
                 self.take_lease(request, *index, oracle)?;
+                // Without a response it is sent again.
+                self.switched += usize::from(self.is_switching_on(request));
                 *known = (*known).max(*index);
             }
             (Reply::Read { applied, found }, Ask::Read { request, linearizable }) => {
@@ -234,6 +251,11 @@ impl Client {
         })
     }
 
+    fn is_switching_on(&self, request: &InternalRaftRequest) -> bool {
+        let next = switch_on(self.switched);
+        next.is_some_and(|next| InternalRaftRequest { header: request.header.clone(), ..next } == *request)
+    }
+
     fn take_lease(&mut self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
         if let (Some(grant), Ok(_)) = (&request.lease_grant, &oracle.verdict(index)?.response) {
             self.leases.push(LeaseId(grant.id));
@@ -242,16 +264,84 @@ impl Client {
     }
 }
 
-fn is_admitted(ask: &Ask) -> bool {
-    match ask {
+/// Returns `true` if admission lets an operation in, which the model must do alike.
+fn is_admitted(ask: &Ask) -> Checked<bool> {
+    let (told, expected) = match ask {
         Ask::Propose(request) => {
             let put = request.put.as_ref().map_or(Ok(()), admission::check_put);
             let delete = request.delete_range.as_ref().map_or(Ok(()), admission::check_delete_range);
-            let txn = request.txn.as_ref().map_or(Ok(()), |txn| admission::check_txn(txn, 128));
-            put.and(delete).and(txn).is_ok()
+            let txn = request.txn.as_ref().map_or(Ok(()), |txn| admission::check_txn(txn, OPERATIONS_MAX));
+            let (cost, due) = (apply::quota_cost(request), model::cost(request));
+            check(cost == due, || format!("{request:?} may cost {cost} bytes, and should {due}"))?;
+            (put.and(delete).and(txn), model::defect(request, OPERATIONS_MAX))
         }
-        Ask::Read { request, .. } => admission::check_range(request).is_ok(),
-        Ask::KeepAlive(_) => true,
+        Ask::Read { request, .. } => {
+            let wrapped = InternalRaftRequest { range: Some(request.clone()), ..InternalRaftRequest::default() };
+            (admission::check_range(request), model::defect(&wrapped, OPERATIONS_MAX))
+        }
+        Ask::KeepAlive(_) => (Ok(()), None),
+    };
+    let told = told.err().map(|defect| defect.to_string());
+    check(told.as_deref() == expected, || {
+        format!("the defect of {ask:?} is told as {told:?}, and should be {expected:?}")
+    })?;
+    Ok(told.is_none())
+}
+
+/// Changes an operation so that it may be invalid.
+fn spoil(ask: &mut Ask, random: &mut Rng) {
+    match ask {
+        Ask::Propose(request) => {
+            if let Some(put) = &mut request.put {
+                spoil_put(put, random);
+            }
+            if let Some(delete) = &mut request.delete_range {
+                delete.key.clear();
+            }
+            if let Some(txn) = &mut request.txn {
+                spoil_txn(txn, random);
+            }
+        }
+        Ask::Read { request, .. } => spoil_range(request, random),
+        Ask::KeepAlive(_) => {}
+    }
+}
+
+fn spoil_put(put: &mut PutRequest, random: &mut Rng) {
+    match random.u8(..3) {
+        0 => put.key.clear(),
+        1 => put.ignore_value = true,
+        _ => put.ignore_lease = true,
+    }
+}
+
+fn spoil_range(range: &mut RangeRequest, random: &mut Rng) {
+    match random.u8(..8) {
+        0 => range.key.clear(),
+        1 => range.sort_order = 3,
+        2 => range.sort_target = -1,
+        _ => (range.sort_order, range.sort_target) = (random.i32(..3), random.i32(..5)),
+    }
+}
+
+fn spoil_txn(txn: &mut TxnRequest, random: &mut Rng) {
+    let branch = if random.bool() { &mut txn.success } else { &mut txn.failure };
+    match random.u8(..6) {
+        0 => branch.extend(vec![RequestOp::default(); OPERATIONS_MAX]),
+        1 => branch.push(RequestOp::default()),
+        2 => txn.compare.iter_mut().for_each(|compare| compare.key.clear()),
+        // Changes that may meet others of the same key.
+        3 => branch.push(RequestOp { request: Some(Request::RequestDeleteRange(delete(random))) }),
+        _ => {
+            let mut put = PutRequest { key: key(random), value: Bytes::from_static(b"x"), ..PutRequest::default() };
+            if random.u8(..4) == 0 {
+                spoil_put(&mut put, random);
+            }
+            let put = vec![RequestOp { request: Some(Request::RequestPut(put)) }];
+            let nested = TxnRequest { success: put.clone(), ..TxnRequest::default() };
+            let nested = RequestOp { request: Some(Request::RequestTxn(nested)) };
+            branch.extend(if random.bool() { put } else { vec![nested] });
+        }
     }
 }
 
@@ -368,7 +458,7 @@ fn switch_on(position: usize) -> Option<InternalRaftRequest> {
 
 fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
     let (user, role) = (format!("u{}", random.u8(..6)), format!("r{}", random.u8(..4)));
-    match random.u8(..12) {
+    match random.u8(..20) {
         0 | 1 => role_add(&role),
         2 | 3 => user_add(&user),
         4 | 5 => user_grant(&user, &role),
@@ -380,6 +470,22 @@ fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
         },
         9 => InternalRaftRequest { auth_role_delete: Some(AuthRoleDeleteRequest { role }), ..request },
         10 => InternalRaftRequest { auth_user_get: Some(AuthUserGetRequest { name: user }), ..request },
+        11 => InternalRaftRequest { auth_role_get: Some(AuthRoleGetRequest { role }), ..request },
+        12 => InternalRaftRequest { auth_user_list: Some(AuthUserListRequest {}), ..request },
+        13 => InternalRaftRequest { auth_role_list: Some(AuthRoleListRequest {}), ..request },
+        14 => InternalRaftRequest { auth_status: Some(AuthStatusRequest {}), ..request },
+        15 => {
+            let revoke = AuthRoleRevokePermissionRequest { role, key: key(random), range_end: Bytes::new() };
+            InternalRaftRequest { auth_role_revoke_permission: Some(revoke), ..request }
+        }
+        16 => {
+            let hashed_password = "aGFzaDI=".to_owned();
+            let change = AuthUserChangePasswordRequest { name: user, hashed_password, ..Default::default() };
+            InternalRaftRequest { auth_user_change_password: Some(change), ..request }
+        }
+        // Seldom off, so that permissions matter most of the time.
+        17 if random.u8(..4) == 0 => InternalRaftRequest { auth_disable: Some(AuthDisableRequest {}), ..request },
+        17 => InternalRaftRequest { auth_enable: Some(AuthEnableRequest {}), ..request },
         _ => {
             let login = InternalAuthenticateRequest {
                 name: user,

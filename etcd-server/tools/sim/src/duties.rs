@@ -36,7 +36,22 @@ impl Process {
             }
         }
         self.flush(cx);
+        if cx.plan.publishes && cx.random.u8(..4) == 0 {
+            self.publish(cx)?;
+        }
         self.expire(cx)
+    }
+
+    /// Proposes a request about the cluster, as this version of etcd or etcd 3.5 does.
+    fn publish(&mut self, cx: &mut Context<'_>) -> Checked {
+        let ids: Vec<u64> = self.state().members.members().map(|member| member.id.0).collect();
+        let Some(member) = cx.random.choice(&ids).copied() else { return Ok(()) };
+        if cx.random.bool() {
+            return self.propose_own(crate::cluster::request(cx.random, member), cx);
+        }
+        let id = self.next_request();
+        let data = crate::cluster::v2_request(cx.random, id, member).into();
+        self.propose(ProposalKind::Request, Proposal { id, data }, Ticket::own(cx.now), cx)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) {

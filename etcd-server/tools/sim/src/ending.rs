@@ -38,6 +38,7 @@ impl World {
         self.network.healed = true;
         self.network.blocked.clear();
         self.oracle.enlarge_quota();
+        self.plan.publishes = false;
         let ids: Vec<_> = self.members.keys().copied().collect();
         for id in ids {
             if let Some(member) = self.members.get_mut(&id) {

@@ -9,6 +9,7 @@
 mod applying;
 mod check;
 mod client;
+mod cluster;
 mod disk;
 mod duties;
 mod ending;

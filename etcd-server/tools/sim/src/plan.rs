@@ -84,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) at_leader: bool,
     /// `true` if members crash right after they have voted.
     pub(crate) voters_blink: bool,
+    /// `true` if members propose requests about the cluster.
+    pub(crate) publishes: bool,
 }
 
 impl Plan {
@@ -120,6 +122,7 @@ impl Plan {
             sleep: 400 * MILLISECOND,
             at_leader: false,
             voters_blink: false,
+            publishes: false,
         };
         // A mixture seldom has the few steps of one rare fault in a row.
         match random.u8(..12) {
@@ -129,6 +132,7 @@ impl Plan {
             3 => plan.draw_late_proposals(random),
             _ => {}
         }
+        plan.publishes = random.u8(..3) == 0;
         plan
     }
 

@@ -257,7 +257,7 @@ pub(crate) fn spoil_entry(entry: &Entry, planted: &Planted) -> Entry {
     if !is_request || !planted.0.is_some_and(Bug::is_of_apply) {
         return entry.clone();
     }
-    let mut request = InternalRaftRequest::decode(entry.data.clone()).unwrap_or_default();
+    let Ok(mut request) = InternalRaftRequest::decode(entry.data.clone()) else { return entry.clone() };
     if let (true, Some(put)) = (planted.has(Bug::PutIgnoresLease), &mut request.put) {
         put.lease = 0;
     }

@@ -445,7 +445,7 @@ impl World {
         let near = self.oracle.model.keys.current;
         let (random, plan) = (&mut self.random, &self.plan);
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
-        let operation = client.invoke(random, plan, near, id, self.known);
+        let operation = client.invoke(random, plan, near, id, self.known)?;
         let member = self.any_member();
         self.submit(id, operation.number, member, operation.ask);
         Ok(())
