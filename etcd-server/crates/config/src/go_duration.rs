@@ -159,6 +159,9 @@ mod tests {
             ("1d", r#"time: unknown unit "d" in duration "1d""#),
             (".s", r#"time: invalid duration ".s""#),
             ("3000000h", r#"time: invalid duration "3000000h""#),
+            // Go looks at the size of a number before its unit.
+            ("9223372036854775808", r#"time: missing unit in duration "9223372036854775808""#),
+            ("9223372036854775809", r#"time: invalid duration "9223372036854775809""#),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), error);
         }

@@ -143,6 +143,21 @@ impl World {
         Ok(())
     }
 
+    /// Gives the members more time, once, if one of them is behind: at the last moment a leader may
+    /// have been elected. Returns `true` if the end was postponed.
+    pub(crate) fn postpone_end(&mut self) -> bool {
+        let committed = self.oracle.committed();
+        let in_group = self.members.iter().filter(|(id, _)| self.oracle.has_member(**id));
+        let mut processes = in_group.filter_map(|(_, member)| member.process.as_ref());
+        let is_behind = processes.any(|process| process.apply.applied().0 < committed);
+        let postpones = is_behind && !self.postponed;
+        if postpones {
+            self.postponed = true;
+            self.schedule.at(self.now + GRACE, Event::End);
+        }
+        postpones
+    }
+
     /// Checks at the end that all members have the same, nothing is missing, nothing is left over.
     pub(crate) fn check_end(&self) -> Checked {
         self.check_probes()?;

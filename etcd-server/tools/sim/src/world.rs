@@ -64,6 +64,8 @@ pub(crate) struct World {
     /// The part of the log that some client knows.
     pub(crate) known: u64,
     pub(crate) faults_over: bool,
+    /// `true` if the members got more time at the end.
+    pub(crate) postponed: bool,
     /// The clients of the end.
     pub(crate) probed: BTreeMap<usize, Prober>,
     pub(crate) next_member: u64,
@@ -93,6 +95,7 @@ impl World {
             streams: 0,
             known: 0,
             faults_over: false,
+            postponed: false,
             probed: BTreeMap::new(),
             next_member: plan.initial_members + 1,
             trace: DefaultHasher::new(),
@@ -156,6 +159,9 @@ impl World {
             }
             self.note(&event);
             if matches!(event, Event::End) {
+                if self.postpone_end() {
+                    continue;
+                }
                 return Ok(self.trace.finish());
             }
             self.happen(event)?;
