@@ -1,16 +1,17 @@
 //! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own
 //! data and on etcd's snapshots.
 
-use crate::cli::go_flags::{self, Line};
-use crate::client::{as_in_go, duration};
-use crate::etcdctl::program::show_help;
-use crate::etcdctl::{self, boxed, quoted, size};
 use crate::offline::data_dir::{self, NewMember};
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
+use crate::ui::completion::completion_script;
 use crate::ui::error::CliError;
+use crate::ui::go_flags::{self, Line, as_in_go, duration, show_help, signed};
+use crate::ui::output::{boxed, size};
 use backend_file::StatusStyle;
 use backend_file::bolt::{Digest, verify_trailer};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use config::ETCD_VERSION;
+use go_text::quoted;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -153,8 +154,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Command::Hashkv { args, rev } => hash_kv(&args, rev, &tool.write_out),
         Command::Defrag { data_dir } => defragment(data_dir.as_deref()),
         Command::Migrate(args) => migrate(&args),
-        Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", etcdctl::VERSION)),
-        Command::Completion { shell } => say(&crate::cli::manual::completion_script(shell, command.clone(), "etcdutl")),
+        Command::Version => say(&format!("etcdutl version: {ETCD_VERSION}\nAPI version: 3.7\n")),
+        Command::Completion { shell } => say(&completion_script(shell, command.clone(), "etcdutl")),
     };
     ended.map_or_else(|ctl_error| report_error(&ctl_error), |()| ExitCode::SUCCESS)
 }
@@ -449,9 +450,7 @@ fn target_version(text: &str) -> Result<(i64, i64), UtlError> {
     let [major, minor] = parts[..] else {
         return Err(wrong(format!("wrong target version format, expected \"X.Y\", got {}", quoted(text.as_bytes()))));
     };
-    let number = |part| {
-        etcdctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")))
-    };
+    let number = |part| signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")));
     let version = (number(major)?, number(minor)?);
     if version < OLDEST_STORAGE_VERSION {
         return Err(wrong(format!("target version \"{}.{}\" not supported. Minimal \"3.5\"", version.0, version.1)));

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::client::{ConnectionArgs, as_in_go};
+use crate::client::ConnectionArgs;
 use crate::doctor::{BenchCommand, DoctorCommand, PreflightArgs};
 use crate::etcdctl::SharedCommand;
 use crate::explain::ExplainArgs;
@@ -12,6 +12,7 @@ use crate::recover::RecoverCommand;
 use crate::snapshot::SnapshotCommand;
 use crate::support::SupportCommand;
 use crate::top::TopArgs;
+use crate::ui::go_flags::as_in_go;
 use crate::ui::output::Format;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;

@@ -4,7 +4,6 @@ pub(crate) mod admin;
 pub(crate) mod args;
 pub(crate) mod context;
 pub(crate) mod dispatch;
-pub(crate) mod go_flags;
 #[cfg(test)]
 mod hints;
 pub(crate) mod manual;

@@ -1,5 +1,6 @@
 //! etcdctl's global flags.
 
+use crate::ui::go_flags::{boolean, duration};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,37 +82,4 @@ pub(crate) struct ConnectionArgs {
 fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
     clap::builder::OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// Reads a duration in Go's spelling. One below zero counts as none, as in etcd's client.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    config::duration_nanos(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
-}
-
-/// Reads a boolean in Go's spellings.
-pub(crate) fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", go_text::quoted(text.as_bytes()))),
-    }
-}
-
-/// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`;
-/// and lets commands be shortened.
-pub(crate) fn as_in_go(command: clap::Command) -> clap::Command {
-    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let command = command.infer_subcommands(true).mut_args(|argument| {
-        if !matches!(argument.get_action(), clap::ArgAction::SetTrue) {
-            return argument;
-        }
-        let argument = argument.action(clap::ArgAction::Set).num_args(0..=1).require_equals(true);
-        argument
-            .default_missing_value("true")
-            .default_value("false")
-            .value_parser(boolean)
-            .value_name("BOOL")
-            .hide_default_value(true)
-    });
-    names.iter().fold(command, |command, name| command.mut_subcommand(name, as_in_go))
 }

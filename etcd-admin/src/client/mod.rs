@@ -17,7 +17,7 @@ mod settings;
 mod trust;
 
 pub(crate) use address::Address;
-pub(crate) use args::{ConnectionArgs, as_in_go, boolean, duration};
+pub(crate) use args::ConnectionArgs;
 pub(crate) use broken::Broken;
 pub(crate) use http::PageError;
 pub(crate) use member_config::{own_name, settings as settings_of_file, settings_of_text};

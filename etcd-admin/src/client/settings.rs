@@ -3,8 +3,9 @@
 //! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an
 //! endpoint, the configuration of a member on this machine does, if there is one.
 
-use super::args::{ConnectionArgs, boolean, duration};
+use super::args::ConnectionArgs;
 use super::member_config::{self, PageListener};
+use crate::ui::go_flags::{Kind, boolean, duration, read_value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -161,7 +162,7 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let from = Variables { all: variables };
         let number = |text: &str| {
-            let read = crate::cli::go_flags::read_value(crate::cli::go_flags::Kind::Integer, text.as_ref())?;
+            let read = read_value(Kind::Integer, text.as_ref())?;
             Ok(read.iter().find_map(|number| number.to_str()?.parse::<i64>().ok()).unwrap_or_default())
         };
         let bytes = |given: Option<i64>, default| {

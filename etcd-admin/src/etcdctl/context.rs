@@ -3,9 +3,8 @@
 use super::error::CtlError;
 use super::print::{self, Format, Printer};
 use crate::client::{Client, Settings};
+use config::ETCD_VERSION;
 
-/// The version whose behaviour this is.
-pub(crate) const VERSION: &str = "3.7.1";
 const API_VERSION: &str = "3.7";
 
 /// The context of every command of etcdctl.
@@ -28,7 +27,7 @@ impl Ctl {
 
 /// Prints the version whose behaviour this is.
 pub(crate) fn version() -> Result<(), CtlError> {
-    print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
+    print::say(format!("etcdctl version: {ETCD_VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
 }
 
 /// Refuses arguments where there are none to be given.

@@ -2,11 +2,13 @@
 
 use super::args::{CompactionArgs, DelArgs, GetArgs, PutArgs};
 use super::error::{CtlError, Exit};
-use super::keys::{Keys, signed};
-use super::print::{Format, Printer, quoted, say, tell};
+use super::keys::Keys;
+use super::print::{Format, Printer, say, tell};
 use super::{Ctl, one};
 use crate::client::Repeat;
+use crate::ui::go_flags::signed;
 use bytes::Bytes;
+use go_text::quoted;
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use proto::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse};
 use std::ffi::OsString;

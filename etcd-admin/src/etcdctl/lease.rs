@@ -2,11 +2,12 @@
 
 use super::args::LeaseCommand;
 use super::error::{CtlError, Exit};
-use super::keys::{lease_id, signed};
+use super::keys::lease_id;
 use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
 use super::session_lease::Renewals;
 use super::{Ctl, one};
 use crate::client::{CallError, Repeat};
+use crate::ui::go_flags::signed;
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 use super::args::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::endpoint::{at, endpoints};
 use super::error::{CtlError, Exit};
-use super::keys::unsigned;
 use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use super::{Ctl, none, one};
 use crate::client::Repeat;
+use crate::ui::go_flags::unsigned;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{

@@ -3,9 +3,10 @@
 use super::args::MemberCommand;
 use super::error::{CtlError, Exit};
 use super::keys::member_id;
-use super::print::{Format, MemberChanged, MembersListed, quoted, say};
+use super::print::{Format, MemberChanged, MembersListed, say};
 use super::{Ctl, one};
 use crate::client::Repeat;
+use go_text::quoted;
 use proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
     MemberUpdateRequest, ResponseHeader,

@@ -6,10 +6,12 @@
 mod args;
 mod auth;
 mod check;
+#[cfg(test)]
+mod command_line;
 mod context;
 mod endpoint;
 mod error;
-pub(crate) mod keys;
+mod keys;
 mod kv;
 mod lease;
 mod lock;
@@ -25,9 +27,8 @@ mod user;
 mod watch;
 
 pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
-pub(crate) use context::{Ctl, VERSION, version};
+pub(crate) use context::{Ctl, version};
 pub(crate) use error::{CtlError, code_of};
-pub(crate) use print::{boxed, quoted, size};
 
 use context::{none, one};
 

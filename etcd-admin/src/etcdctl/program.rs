@@ -1,8 +1,8 @@
 //! The program under the name `etcdctl`: etcdctl's commands, flags, outputs and exit codes.
 
-use crate::cli::go_flags::{self, Line};
-use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError, as_in_go};
+use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError};
 use crate::etcdctl::{self, Ctl, CtlError, Etcdctl, EtcdctlCommand, OwnCommand};
+use crate::ui::go_flags::{self, Line, as_in_go, show_help};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     };
     match wanted {
         EtcdctlCommand::Own(OwnCommand::Completion { shell }) => {
-            let script = crate::cli::manual::completion_script(shell, command.clone(), "etcdctl");
+            let script = crate::ui::completion::completion_script(shell, command.clone(), "etcdctl");
             ended(crate::ui::output::say(&script).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Options) => {
@@ -52,23 +52,6 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         }
         EtcdctlCommand::Own(OwnCommand::Version) => ended(etcdctl::version(), &[]),
         wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),
-    }
-}
-
-/// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a
-/// command.
-pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode {
-    command.build();
-    let mut found = &mut command;
-    for name in path {
-        match found.find_subcommand_mut(name) {
-            Some(below) => found = below,
-            None => return ExitCode::FAILURE,
-        }
-    }
-    match crate::ui::output::say(&found.render_long_help().to_string()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
     }
 }
 

@@ -3,12 +3,13 @@
 use super::Ctl;
 use super::args::{DelArgs, GetArgs, PutArgs, TxnArgs};
 use super::error::{CtlError, Exit};
-use super::keys::{self, signed, unquote};
+use super::keys::{self, unquote};
 use super::kv::{delete_request, put_request, range_request};
-use super::print::{quoted, say};
-use crate::cli::go_flags::{self, Line};
-use crate::client::{Repeat, as_in_go};
+use super::print::say;
+use crate::client::Repeat;
+use crate::ui::go_flags::{self, Line, as_in_go, signed};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use go_text::quoted;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{Compare, RequestOp, TxnRequest};

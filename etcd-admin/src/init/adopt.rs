@@ -308,7 +308,7 @@ impl Found {
 fn value(row: &Row, text: &str) -> Result<Value, String> {
     let number = |text: &str| text.parse::<i64>().map(Value::from).map_err(|error| error.to_string());
     match row.kind {
-        Kind::Bool => crate::client::boolean(text).map(Value::Bool),
+        Kind::Bool => crate::ui::go_flags::boolean(text).map(Value::Bool),
         Kind::Unsigned(_) | Kind::Signed => number(text),
         Kind::Duration => {
             let nanos = config::duration(text)?.as_nanos();

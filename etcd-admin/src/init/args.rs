@@ -1,6 +1,6 @@
 //! Flags of the commands that make hosts.
 
-use crate::client::duration;
+use crate::ui::go_flags::duration;
 use crate::ui::passphrase::PassphraseSource;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

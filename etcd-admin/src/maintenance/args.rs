@@ -1,7 +1,7 @@
 //! Arguments of `maintenance`, `roll` and `auth rescue`.
 
 use super::roll::Kind;
-use crate::client::duration;
+use crate::ui::go_flags::duration;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,11 +7,11 @@
 use super::args::ReclaimArgs;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat};
-use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, explained};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;
+use crate::ui::output::size;
 use crate::ui::progress::note;
 use proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction,

@@ -1,9 +1,9 @@
 //! Members, alarms, leadership.
 
 use super::json::{Object, list};
-use super::text::boxed;
 use super::{Printer, Shown, header_fields, hex_header, with_header};
 use crate::etcdctl::error::CtlError;
+use crate::ui::output::boxed;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{

@@ -11,10 +11,9 @@ mod text;
 pub(crate) use auth::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, UserShown};
 pub(crate) use cluster::{Alarms, Downgraded, MemberChanged, MembersListed, Moved};
 pub(crate) use endpoint::{Hashes, Health, Healths, Statuses};
-pub(crate) use go_text::quoted;
 pub(crate) use kv::{Watched, kind};
 pub(crate) use lease::{Granted, KeptAlive, Leases, Revoked, TimeToLive};
-pub(crate) use text::{boxed, duration, size};
+pub(crate) use text::duration;
 
 use super::error::{CtlError, Exit};
 use json::Object;

@@ -43,42 +43,6 @@ fn text_seconds(duration: Duration) -> String {
     if fraction.is_empty() { format!("{}s", duration.as_secs()) } else { format!("{}.{fraction}s", duration.as_secs()) }
 }
 
-/// Bytes in steps of a thousand, with three digits at most: `20 kB`, `1.2 MB`.
-#[expect(clippy::cast_precision_loss, reason = "a figure of two digits for eyes")]
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 10 {
-        return format!("{bytes} B");
-    }
-    let mut step = 0;
-    let mut rest = bytes;
-    while rest >= 1000 && step < UNITS.len() - 1 {
-        rest /= 1000;
-        step += 1;
-    }
-    let value = bytes as f64 / 1000_f64.powi(i32::try_from(step).unwrap_or(0));
-    let rounded = (value * 10.0 + 0.5).floor() / 10.0;
-    if rounded < 10.0 { format!("{rounded:.1} {}", UNITS[step]) } else { format!("{rounded:.0} {}", UNITS[step]) }
-}
-
-/// A table with lines around its cells: heads in capitals and centred, cells to the right.
-pub(crate) fn boxed(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head: Vec<String> = head.iter().map(|cell| cell.to_uppercase()).collect();
-    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let rule = |left: &str, middle: &str, right: &str| {
-        let lines: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
-        format!("{left}{}{right}\n", lines.join(middle))
-    };
-    let line = |cells: Vec<String>| format!("│{}│\n", cells.join("│"));
-    let heads = head.iter().zip(&widths).map(|(cell, width)| format!(" {cell:^width$} ")).collect();
-    let mut out = rule("┌", "┬", "┐") + &line(heads) + &rule("├", "┼", "┤");
-    for row in rows {
-        out += &line(row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:>width$} ")).collect());
-    }
-    out + &rule("└", "┴", "┘")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,17 +59,6 @@ mod tests {
             (3_600_000_000_000, "1h0m0s"),
         ] {
             assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
-        }
-        for (bytes, text) in [
-            (0, "0 B"),
-            (9, "9 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (20_480, "20 kB"),
-            (1_234_567, "1.2 MB"),
-            (82_854_982, "83 MB"),
-        ] {
-            assert_eq!(size(bytes), text);
         }
     }
 }

@@ -7,15 +7,19 @@
 //! Go's.
 
 mod find;
+mod number;
 mod value;
 
-pub(crate) use value::{Kind, read_value};
+pub(crate) use number::{signed, unsigned};
+pub(crate) use value::{Kind, boolean, duration, read_value};
 
+use crate::ui::output::say;
 use clap::{Arg, ArgAction, Command};
 use find::find;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::process::ExitCode;
 
 const HELP: &str = "help";
 
@@ -36,6 +40,25 @@ pub(crate) struct FlagError {
     pub(crate) text: String,
     /// The command whose usage helps: `etcdctl get`.
     pub(crate) command: String,
+}
+
+/// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`;
+/// and lets commands be shortened.
+pub(crate) fn as_in_go(command: Command) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = command.infer_subcommands(true).mut_args(|argument| {
+        if !matches!(argument.get_action(), ArgAction::SetTrue) {
+            return argument;
+        }
+        let argument = argument.action(ArgAction::Set).num_args(0..=1).require_equals(true);
+        argument
+            .default_missing_value("true")
+            .default_value("false")
+            .value_parser(boolean)
+            .value_name("BOOL")
+            .hide_default_value(true)
+    });
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, as_in_go))
 }
 
 /// Reads the words behind the program's name.
@@ -84,6 +107,23 @@ fn choose_one(command: &Command, arguments: &[OsString]) -> Result<(), String> {
     }
 }
 
+/// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a
+/// command.
+pub(crate) fn show_help(mut command: Command, path: &[String]) -> ExitCode {
+    command.build();
+    let mut found = &mut command;
+    for name in path {
+        match found.find_subcommand_mut(name) {
+            Some(below) => found = below,
+            None => return ExitCode::FAILURE,
+        }
+    }
+    match say(&found.render_long_help().to_string()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 /// A flag of a command.
 #[derive(Clone, Copy, Debug)]
 struct Flag<'a> {
@@ -97,20 +137,7 @@ const HELP_FLAG: Flag<'static> = Flag { long: HELP, short: Some('h'), kind: Kind
 impl<'a> Flag<'a> {
     fn of(argument: &'a Arg) -> Option<Self> {
         let (long, short) = (argument.get_long()?, argument.get_short());
-        let parser = argument.get_value_parser().type_id();
-        let kind = if parser == std::any::TypeId::of::<bool>() || matches!(argument.get_action(), ArgAction::SetTrue) {
-            Kind::Switch
-        } else if parser == std::any::TypeId::of::<i64>() {
-            Kind::Integer
-        } else if parser == std::any::TypeId::of::<u64>() {
-            Kind::Unsigned
-        } else if parser == std::any::TypeId::of::<std::time::Duration>() {
-            Kind::Duration
-        } else if matches!(argument.get_action(), ArgAction::Append) {
-            Kind::List
-        } else {
-            Kind::Text
-        };
+        let kind = Kind::of(argument);
         Some(Self { long, short, kind })
     }
 
@@ -250,6 +277,3 @@ fn parse_shorts<'w>(
     }
     Ok(rest)
 }
-
-#[cfg(test)]
-mod tests;

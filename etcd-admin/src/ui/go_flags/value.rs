@@ -1,7 +1,9 @@
 //! Values of flags (pflag, strconv and time of Go), rewritten into the spelling that clap takes.
 
+use clap::{Arg, ArgAction};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
 /// The kind of a flag's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,26 @@ pub(crate) enum Kind {
     List,
 }
 
+impl Kind {
+    /// Returns the kind of the values that a flag takes.
+    pub(crate) fn of(argument: &Arg) -> Self {
+        let parser = argument.get_value_parser().type_id();
+        if parser == std::any::TypeId::of::<bool>() || matches!(argument.get_action(), ArgAction::SetTrue) {
+            Self::Switch
+        } else if parser == std::any::TypeId::of::<i64>() {
+            Self::Integer
+        } else if parser == std::any::TypeId::of::<u64>() {
+            Self::Unsigned
+        } else if parser == std::any::TypeId::of::<std::time::Duration>() {
+            Self::Duration
+        } else if matches!(argument.get_action(), ArgAction::Append) {
+            Self::List
+        } else {
+            Self::Text
+        }
+    }
+}
+
 /// Reads one value of a flag.
 ///
 /// # Errors
@@ -23,7 +45,7 @@ pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, Str
     let text = value.to_string_lossy();
     let one = |text: String| vec![OsString::from(text)];
     match kind {
-        Kind::Switch => crate::client::boolean(&text).map(|value| one(value.to_string())),
+        Kind::Switch => boolean(&text).map(|value| one(value.to_string())),
         Kind::Integer => integer(&text).map(|value| one(value.to_string())),
         Kind::Unsigned => unsigned(&text).map(|value| one(value.to_string())),
         Kind::Duration => config::duration_nanos(&text).map(|nanos| one(format!("{nanos}ns"))),
@@ -31,6 +53,20 @@ pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, Str
         Kind::List => {
             Ok(value.as_bytes().split(|byte| *byte == b',').map(|part| OsStr::from_bytes(part).to_owned()).collect())
         }
+    }
+}
+
+/// Reads a duration in Go's spelling. One below zero counts as none, as in etcd's client.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    config::duration_nanos(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
+}
+
+/// Reads a boolean in Go's spellings.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", go_text::quoted(text.as_bytes()))),
     }
 }
 

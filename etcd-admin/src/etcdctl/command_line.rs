@@ -1,8 +1,12 @@
-use super::*;
-use clap::CommandFactory as _;
+//! Command lines of etcdctl, as Go's rules rewrite or refuse them.
+
+use super::Etcdctl;
+use crate::ui::go_flags::{Kind, Line, as_in_go, read};
+use clap::{Command, CommandFactory as _};
+use std::ffi::OsString;
 
 fn program() -> Command {
-    crate::client::as_in_go(crate::etcdctl::Etcdctl::command())
+    as_in_go(Etcdctl::command())
 }
 
 fn os(args: &str) -> Vec<OsString> {
@@ -126,7 +130,7 @@ fn refuses_what_is_wrong_in_gos_args() {
     }
 }
 
-/// clap accepts every command line that this module returns.
+/// clap accepts every command line that `go_flags` returns.
 #[test]
 fn clap_takes_every_rewritten_line() {
     fn walk(program: &Command, command: &Command, path: &[&str], lines: &mut usize) {
@@ -137,8 +141,9 @@ fn clap_takes_every_rewritten_line() {
             return;
         }
         let globals = program.get_arguments().filter(|flag| flag.is_global_set());
-        for flag in command.get_arguments().chain(globals).filter_map(Flag::of) {
-            let value = match flag.kind {
+        for flag in command.get_arguments().chain(globals) {
+            let Some(long) = flag.get_long() else { continue };
+            let value = match Kind::of(flag) {
                 Kind::Switch => "false",
                 Kind::Integer => "-0x7",
                 Kind::Unsigned => "0b11",
@@ -146,7 +151,7 @@ fn clap_takes_every_rewritten_line() {
                 Kind::Text => "-text",
                 Kind::List => "one,two",
             };
-            let twice = [format!("--{}={value}", flag.long), format!("--{}={value}", flag.long)];
+            let twice = [format!("--{long}={value}"), format!("--{long}={value}")];
             let args: Vec<OsString> = path.iter().map(OsString::from).chain(twice.iter().map(OsString::from)).collect();
             let args = if path == ["completion"] { [args, os("bash")].concat() } else { args };
             let Ok(Line::Run(line)) = read(program, &args) else { panic!("{args:?}") };
