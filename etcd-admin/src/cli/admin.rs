@@ -4,8 +4,8 @@ use crate::cli::args;
 use crate::cli::args::{Arguments, Command, GlobalArgs};
 use crate::cli::context::Context;
 use crate::cli::dispatch;
-use crate::client::{CallError, Client, ClientError, ConnectionArgs, Local, Settings, SettingsError};
-use crate::etcdctl::{self, Ctl, CtlError, code_of};
+use crate::client::{CallError, Client, ConnectionArgs, Local, Settings};
+use crate::etcdctl::{self, Ctl, CtlError};
 use crate::maintenance::{self, RescueArgs};
 use crate::ui::error::{self, CliError, FAILED};
 use crate::ui::output::Format;
@@ -103,22 +103,4 @@ fn report_error(error: &CliError) -> ExitCode {
         eprintln!("etcd-admin: {text}");
     }
     ExitCode::from(error.code())
-}
-
-impl From<SettingsError> for CliError {
-    fn from(error: SettingsError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-impl From<ClientError> for CliError {
-    fn from(error: ClientError) -> Self {
-        Self::usage(error.to_string())
-    }
-}
-
-impl From<CallError> for CliError {
-    fn from(error: CallError) -> Self {
-        Self::new(code_of(&error), error.to_string())
-    }
 }

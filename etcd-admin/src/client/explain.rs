@@ -2,6 +2,7 @@
 
 use super::broken::alert_remedy;
 use super::{Account, CallError, Client, PageError};
+use crate::ui::error::CliError;
 use proto::etcdserverpb::StatusRequest;
 use std::error::Error;
 use std::time::Duration;
@@ -78,4 +79,20 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
     // HTTP/2 takes the response of a TLS listener for a frame, which says nothing to an operator.
     let cause = if cause.contains("frame with invalid size") { "the response is not HTTP/2".to_owned() } else { cause };
     format!("{endpoint}: RPC: {cause} ({remedy})")
+}
+
+/// Returns a failure with the step that broke.
+pub(crate) async fn explained(client: &Client, error: CallError) -> CliError {
+    let lines = match &error {
+        CallError::Unreachable(_) => Vec::new(),
+        CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => client.explain(&error).await,
+    };
+    let mut text = error.to_string();
+    for line in lines {
+        text += &format!("\n  {line}");
+    }
+    if matches!(error, CallError::Unreachable(_)) {
+        text += &format!("\n  (the endpoints are from {})", client.settings.origin);
+    }
+    CliError::new(error.exit_status(), text)
 }

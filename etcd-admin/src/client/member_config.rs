@@ -1,6 +1,6 @@
 //! The configuration of a member on this machine, so that an operator there needs no flags.
 
-use super::settings::TlsFiles;
+use super::trust::TlsFiles;
 use config::{Endpoint, Environment, Start};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -8,6 +8,7 @@ mod address;
 mod args;
 mod broken;
 mod dial;
+pub(crate) mod download;
 mod explain;
 mod http;
 mod member_config;
@@ -19,14 +20,17 @@ mod trust;
 pub(crate) use address::Address;
 pub(crate) use args::ConnectionArgs;
 pub(crate) use broken::Broken;
+pub(crate) use explain::explained;
 pub(crate) use http::PageError;
 pub(crate) use member_config::{own_name, settings as settings_of_file, settings_of_text};
 pub(crate) use member_page::{Account, Disk, LeaderChange, MemberPage, PageMember, PagePeer};
 #[cfg(test)]
 pub(crate) use member_page::{PageCertificate, PageProblem};
 pub(crate) use session::{Session, require_leader};
-pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
+pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError};
+pub(crate) use trust::TlsFiles;
 
+use crate::ui::error::{self, CliError};
 use address::AddressError;
 use dial::Connector;
 use std::cell::{Cell, RefCell};
@@ -90,6 +94,18 @@ impl CallError {
         }
     }
 
+    /// Returns the exit status of a command that this call ends.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match (self, self.code()) {
+            (Self::Unreachable(_), _) => error::UNREACHABLE,
+            (Self::Login { .. }, _) => error::DENIED,
+            (_, Code::Unauthenticated | Code::PermissionDenied) => error::DENIED,
+            (_, Code::DeadlineExceeded) => error::TIMED_OUT,
+            (_, Code::Unavailable) => error::UNREACHABLE,
+            _ => error::FAILED,
+        }
+    }
+
     /// Returns the text of etcd's own client.
     pub(crate) fn text(&self) -> String {
         match self {
@@ -117,6 +133,18 @@ impl std::fmt::Display for CallError {
             Self::Login { endpoint, status } => write!(f, "{endpoint}: the user was not let in: {}", status.message()),
             Self::TimedOut { endpoint, limit } => write!(f, "{endpoint}: RPC: no response within {limit:?}"),
         }
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<CallError> for CliError {
+    fn from(error: CallError) -> Self {
+        Self::new(error.exit_status(), error.to_string())
     }
 }
 

@@ -5,6 +5,8 @@
 
 use super::args::ConnectionArgs;
 use super::member_config::{self, PageListener};
+use super::trust::TlsFiles;
+use crate::ui::error::CliError;
 use crate::ui::go_flags::{Kind, boolean, duration, read_value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,21 +20,6 @@ const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 const KEEPALIVE_TIMEOUT_OF_NONE: Duration = Duration::from_secs(20);
 /// Variables that `watch` reads.
 const WATCH_VARIABLES: [&str; 2] = ["ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_END"];
-
-/// Files of TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) cacert: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) skip_verify: bool,
-}
-
-impl TlsFiles {
-    pub(crate) fn any(&self) -> bool {
-        self.cacert.is_some() || self.cert.is_some() || self.key.is_some()
-    }
-}
 
 /// The credentials of the user.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,6 +84,12 @@ pub(crate) enum SettingsError {
     MemberConfig(String),
     #[error("--discovery-srv is not served: name the members with --endpoints")]
     Discovery,
+}
+
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(error.to_string())
+    }
 }
 
 /// Use of a member's own configuration in place of flags.

@@ -3,7 +3,6 @@
 use crate::client::{CallError, ClientError};
 use crate::ui::error;
 use std::fmt;
-use tonic::Code;
 
 /// etcdctl's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,21 +69,9 @@ impl CtlError {
         match (self.exit, self.call.as_ref()) {
             (Exit::Child(code), _) => code,
             (Exit::InvalidInput | Exit::BadFeature | Exit::BadArguments, _) => error::USAGE,
-            (_, Some(call)) => code_of(call),
+            (_, Some(call)) => call.exit_status(),
             (Exit::Error | Exit::BadConnection | Exit::Interrupted, None) => error::FAILED,
         }
-    }
-}
-
-/// The exit code of a call without an answer.
-pub(crate) fn code_of(call: &CallError) -> u8 {
-    match (call, call.code()) {
-        (CallError::Unreachable(_), _) => error::UNREACHABLE,
-        (CallError::Login { .. }, _) => error::DENIED,
-        (_, Code::Unauthenticated | Code::PermissionDenied) => error::DENIED,
-        (_, Code::DeadlineExceeded) => error::TIMED_OUT,
-        (_, Code::Unavailable) => error::UNREACHABLE,
-        _ => error::FAILED,
     }
 }
 

@@ -28,7 +28,7 @@ mod watch;
 
 pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
 pub(crate) use context::{Ctl, version};
-pub(crate) use error::{CtlError, code_of};
+pub(crate) use error::CtlError;
 
 use context::{none, one};
 

@@ -4,7 +4,7 @@ use super::error::{CtlError, Exit};
 use super::print::say;
 use super::{Ctl, one};
 use crate::client::CallError;
-use crate::snapshot::download::{DownloadError, download};
+use crate::client::download::{DownloadError, download};
 use std::path::Path;
 
 pub(super) async fn save(ctl: &Ctl, args: &[String]) -> Result<(), CtlError> {

@@ -6,8 +6,8 @@
 
 use super::args::ReclaimArgs;
 use crate::cli::context::Context;
-use crate::client::{CallError, Client, Repeat};
-use crate::members::{ClusterView, Seen, explained};
+use crate::client::{CallError, Client, Repeat, explained};
+use crate::members::{ClusterView, Seen};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;

@@ -22,7 +22,7 @@ pub(crate) use links::BrokenLink;
 pub(crate) use show::{MemberStatus, headline, may_fail, role, status};
 #[cfg(test)]
 pub(crate) use view::seen_for_tests;
-pub(crate) use view::{ClusterView, Seen, explained};
+pub(crate) use view::{ClusterView, Seen};
 pub(crate) use wait::wait;
 
 use crate::cli::context::Context;

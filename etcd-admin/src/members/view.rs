@@ -4,7 +4,7 @@
 //! on it. [`ClusterView::survey`] takes it from any member that answers, because it is needed most
 //! when there is no leader.
 
-use crate::client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat};
+use crate::client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat, explained};
 use crate::ui::error::CliError;
 use futures::future::{join, join_all};
 use proto::etcdserverpb::{
@@ -414,23 +414,6 @@ async fn short(client: &Client, error: CallError) -> String {
             lines.first().map_or_else(|| error.to_string(), Clone::clone).replacen(&endpoint, "", 1)
         }
     }
-}
-
-/// Returns a failure with the step that broke.
-pub(crate) async fn explained(client: &Client, error: CallError) -> CliError {
-    let lines = match &error {
-        CallError::Unreachable(_) => Vec::new(),
-        CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => client.explain(&error).await,
-    };
-    let code = crate::etcdctl::code_of(&error);
-    let mut text = error.to_string();
-    for line in lines {
-        text += &format!("\n  {line}");
-    }
-    if matches!(error, CallError::Unreachable(_)) {
-        text += &format!("\n  (the endpoints are from {})", client.settings.origin);
-    }
-    CliError::new(code, text)
 }
 
 #[cfg(test)]

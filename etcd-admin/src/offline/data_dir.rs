@@ -1,7 +1,7 @@
 //! The one place of this tool that knows how our own data lies on disk, and so links the store.
 //! Everything here works on data that no daemon uses.
 
-use crate::snapshot::download::{part_of, put_in_place};
+use crate::client::download::{part_of, put_in_place};
 use crate::ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
 use membership::{Member, Version};

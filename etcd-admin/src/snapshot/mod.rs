@@ -2,7 +2,6 @@
 //! dropped.
 
 mod args;
-pub(crate) mod download;
 mod file;
 mod keep;
 mod look;

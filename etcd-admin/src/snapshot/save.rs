@@ -1,15 +1,15 @@
 //! snapshot save.
 
 use super::args::ScheduleArgs;
-use super::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
 use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
 use super::metrics::Run;
 use super::owner::give_to_owner_of_dir;
 use super::turn::{Turn, recent, turn};
 use crate::cli::context::Context;
-use crate::client::{CallError, Client};
-use crate::members::{ClusterView, Seen, explained};
+use crate::client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
+use crate::client::{CallError, Client, explained};
+use crate::members::{ClusterView, Seen};
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::print_result;
 use crate::ui::output::size;

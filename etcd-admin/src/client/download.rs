@@ -4,7 +4,7 @@
 //! synced too. A download that fails removes its part. One that is killed leaves it: the next one,
 //! or `snapshot prune`, removes it. A part that is being written is locked.
 
-use crate::client::Session;
+use super::Session;
 use backend_file::bolt::{TRAILER_BYTES, has_trailer};
 use proto::etcdserverpb::SnapshotRequest;
 use sha2::{Digest as _, Sha256};
