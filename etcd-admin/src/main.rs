@@ -7,6 +7,7 @@
 mod cli;
 mod client;
 mod cluster_config;
+mod cluster_view;
 mod doctor;
 mod etcdctl;
 mod etcdutl;

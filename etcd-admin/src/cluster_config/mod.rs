@@ -6,11 +6,13 @@
 //! misspelt one would silently be a default. All of it is checked when it is read: every
 //! [`ClusterFile`] can be written to a host.
 
+mod args;
 mod check;
 mod document;
 mod host;
 mod settings;
 
+pub(crate) use args::DocumentArgs;
 pub(crate) use document::{ClusterFile, MemberEntry, Size};
 pub(crate) use host::Host;
 pub(crate) use settings::{FOUNDING, yaml_text};

@@ -1,6 +1,6 @@
 //! Flags of the commands that look.
 
-use crate::init::DocumentArgs;
+use crate::cluster_config::DocumentArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

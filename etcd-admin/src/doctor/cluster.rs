@@ -5,7 +5,7 @@ use super::finding::{Finding, tell};
 use super::snapshots::failed_snapshots;
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::members::{BrokenLink, ClusterView, Seen, headline, may_fail};
+use crate::cluster_view::{BrokenLink, ClusterView, Seen, headline, may_fail};
 use crate::ui::error::CliError;
 use crate::ui::output::Format;
 use crate::ui::output::size;
@@ -490,7 +490,7 @@ mod tests {
                 ..MemberPage::default()
             };
             change(id, &mut page);
-            let mut seen = crate::members::seen_for_tests(id, &format!("m{id}"));
+            let mut seen = crate::cluster_view::seen_for_tests(id, &format!("m{id}"));
             seen.status.as_mut().unwrap().leader = 1;
             seen.account = Account::Own(Box::new(page));
             seen

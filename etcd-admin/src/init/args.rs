@@ -1,5 +1,6 @@
 //! Flags of the commands that make hosts.
 
+use crate::cluster_config::DocumentArgs;
 use crate::ui::go_flags::duration;
 use crate::ui::passphrase::PassphraseSource;
 use clap::{Args, Subcommand};
@@ -57,13 +58,6 @@ pub(crate) struct LocalArgs {
     /// First port; each member uses the next two
     #[arg(long, default_value_t = 12379, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub(crate) first_port: u16,
-}
-
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct DocumentArgs {
-    /// Cluster configuration [default: ./cluster.yaml, else /etc/etcd/cluster.yaml]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cluster: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -2,11 +2,11 @@
 //! it.
 
 use super::apply::execute;
-use super::args::{DocumentArgs, HostArgs, LocalArgs};
+use super::args::{HostArgs, LocalArgs};
 use super::document::{entry, place_below, random, text_of};
 use super::plan::Plan;
 use crate::cli::context::Context;
-use crate::cluster_config::ClusterFile;
+use crate::cluster_config::{ClusterFile, DocumentArgs};
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;
 use certs::files::{CaDir, NewCa};

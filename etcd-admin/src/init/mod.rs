@@ -16,7 +16,7 @@ mod local;
 mod plan;
 mod sign;
 
-pub(crate) use args::{AdoptArgs, DocumentArgs, InitCommand, JoinArgs};
+pub(crate) use args::{AdoptArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;

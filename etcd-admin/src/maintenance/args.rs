@@ -1,8 +1,8 @@
 //! Arguments of `maintenance`, `roll` and `auth rescue`.
 
-use super::roll::Kind;
 use crate::ui::go_flags::duration;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +26,18 @@ pub(crate) struct ReclaimArgs {
 pub(crate) struct RollArgs {
     #[arg(value_enum)]
     pub(crate) kind: Kind,
+}
+
+/// The operation on every member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// The daemon of every member
+    Restart,
+    /// The package of every host
+    Upgrade,
+    /// The certificates of every host; needs no restart
+    Rotate,
 }
 
 /// Arguments of `auth rescue`.

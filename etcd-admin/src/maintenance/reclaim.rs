@@ -7,7 +7,7 @@
 use super::args::ReclaimArgs;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat, explained};
-use crate::members::{ClusterView, Seen};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;

@@ -4,26 +4,14 @@
 //! Followers go first and the leader last, so that leadership moves once. Each step is safe to be
 //! given again.
 
-use super::args::RollArgs;
+use super::args::{Kind, RollArgs};
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::members::{ClusterView, Seen};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::error::CliError;
 use crate::ui::output::{print_result, table};
 use serde::Serialize;
 use std::process::ExitCode;
-
-/// The operation on every member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// The daemon of every member
-    Restart,
-    /// The package of every host
-    Upgrade,
-    /// The certificates of every host; needs no restart
-    Rotate,
-}
 
 #[derive(Debug, Serialize)]
 struct Step {

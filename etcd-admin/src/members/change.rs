@@ -4,9 +4,9 @@ use super::args::{AddArgs, PromoteArgs, RebuildArgs, RemoveArgs, ReplaceArgs, Wa
 use super::journal::{Begun, Journal};
 use super::leader::{successor, transfer};
 use super::learner::promote_learner;
-use super::view::{ClusterView, Seen};
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat, explained};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;

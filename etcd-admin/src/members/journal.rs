@@ -1,7 +1,7 @@
 //! The progress of `member rebuild`, so that a second run resumes: once the member is removed, no
 //! member list has its name and URLs.
 
-use super::view::ClusterView;
+use crate::cluster_view::ClusterView;
 use crate::ui::error::{CliError, FAILED};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! The leader, and transfer of leadership.
 
-use super::view::{ClusterView, Seen};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat, explained};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
 use crate::ui::output::print_result;
 use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};

@@ -1,7 +1,7 @@
 //! From a learner to a voter: wait until it runs, until it has caught up, and until it is let in.
 
-use super::view::ClusterView;
 use crate::client::{CallError, Client, Repeat, explained};
+use crate::cluster_view::ClusterView;
 use crate::ui::error::{CliError, TIMED_OUT};
 use crate::ui::progress::{Progress, note};
 use proto::etcdserverpb::{MemberPromoteRequest, StatusRequest};

@@ -1,4 +1,4 @@
-//! Members and leadership: observed, judged, changed one careful step at a time.
+//! Members and leadership: shown, and changed one careful step at a time.
 //!
 //! The steps of a command follow from the state of the cluster, so that an interrupted command
 //! resumes where it stopped when it is repeated, and a complete one changes nothing.
@@ -7,22 +7,14 @@ mod args;
 mod change;
 mod journal;
 mod leader;
-mod leader_change;
 mod learner;
-mod links;
-mod quorum_check;
 mod show;
-mod view;
 mod wait;
 
 pub(crate) use args::{LeaderCommand, MemberCommand, WaitForArgs};
 pub(crate) use change::{add_learner, all_must_answer, new_member};
 pub(crate) use learner::promote_learner;
-pub(crate) use links::BrokenLink;
-pub(crate) use show::{MemberStatus, headline, may_fail, role, status};
-#[cfg(test)]
-pub(crate) use view::seen_for_tests;
-pub(crate) use view::{ClusterView, Seen};
+pub(crate) use show::{MemberStatus, status};
 pub(crate) use wait::wait;
 
 use crate::cli::context::Context;

@@ -1,9 +1,9 @@
 //! `wait`: until the cluster has reached a state. Unreachable members are retried.
 
 use super::args::{Goal, WaitForArgs};
-use super::view::{ClusterView, Seen};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat, explained};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::error::{CliError, TIMED_OUT};
 use crate::ui::output::print_result;
 use crate::ui::progress::note;

@@ -9,7 +9,7 @@ use super::turn::{Turn, recent, turn};
 use crate::cli::context::Context;
 use crate::client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
 use crate::client::{CallError, Client, explained};
-use crate::members::{ClusterView, Seen};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::print_result;
 use crate::ui::output::size;

@@ -6,7 +6,7 @@
 //! member, two parts of a divided cluster, a leader that cannot be reached from here.
 
 use super::look::Listed;
-use crate::members::{ClusterView, Seen};
+use crate::cluster_view::{ClusterView, Seen};
 use time::{Duration, OffsetDateTime};
 
 /// The decision for this host, with its reason.
@@ -51,7 +51,7 @@ pub(super) fn recent(found: Vec<Listed>, cluster_id: u64, now: OffsetDateTime, a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::members::seen_for_tests;
+    use crate::cluster_view::seen_for_tests;
 
     /// Members with the ids 1 to 3, of which `leader` leads and `away` do not answer.
     fn view(leader: Option<u64>, away: &[u64]) -> ClusterView {

@@ -6,8 +6,9 @@
 use super::args::BundleArgs;
 use crate::cli::context::Context;
 use crate::client::{Client, settings_of_file};
+use crate::cluster_view::{ClusterView, Seen};
 use crate::doctor::probe;
-use crate::members::{ClusterView, MemberStatus, Seen};
+use crate::members::MemberStatus;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;
 use serde::Serialize;

@@ -4,8 +4,8 @@
 use super::args::TopArgs;
 use crate::cli::context::Context;
 use crate::client::{Client, Disk, Repeat};
+use crate::cluster_view::{ClusterView, Seen, headline, role};
 use crate::doctor;
-use crate::members::{ClusterView, Seen, headline, role};
 use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::size;
 use crate::ui::output::{Format, print_result, table};

@@ -180,7 +180,7 @@ fn survived(members: &[&Seen], quorum: usize, connected: impl Fn(&Seen, &Seen) -
 mod tests {
     use super::*;
     use crate::client::MemberPage;
-    use crate::members::view::seen_for_tests as seen;
+    use crate::cluster_view::seen_for_tests as seen;
 
     /// Members `a`, `b`, ... with these connections; `-` is broken by a certificate, `?` is not
     /// reported, others are open.

@@ -89,7 +89,7 @@ impl ClusterView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::members::view::seen_for_tests;
+    use crate::cluster_view::seen_for_tests;
 
     /// `a+` votes and is proven, `b-` votes and is not, `c~` is a learner.
     fn view(members: &str) -> ClusterView {

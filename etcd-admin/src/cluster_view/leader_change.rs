@@ -33,7 +33,7 @@ impl ClusterView {
 #[cfg(test)]
 mod tests {
     use crate::client::{Account, LeaderChange, MemberPage};
-    use crate::members::{ClusterView, seen_for_tests};
+    use crate::cluster_view::{ClusterView, seen_for_tests};
 
     fn change(term: u64, cause: &str, leaderless_milliseconds: u64) -> LeaderChange {
         LeaderChange {
