@@ -10,7 +10,6 @@ mod cluster_config;
 mod cluster_view;
 mod doctor;
 mod etcdctl;
-mod etcdutl;
 mod explain;
 mod host;
 mod init;
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
     let name = args.first().map(|arg| Path::new(arg).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
     match name.to_str() {
         Some("etcdctl") => etcdctl::program::run(&args),
-        Some("etcdutl") => etcdutl::run(&args),
+        Some("etcdutl") => offline::etcdutl::run(&args),
         _ => cli::admin::run(args),
     }
 }

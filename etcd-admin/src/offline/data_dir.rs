@@ -1,14 +1,14 @@
 //! The one place of this tool that knows how our own data lies on disk, and so links the store.
 //! Everything here works on data that no daemon uses.
 
+use super::new_cluster::NewMember;
 use crate::client::download::{part_of, put_in_place};
 use crate::ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
-use membership::{Member, Version};
+use membership::Version;
 use replica::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
 use std::io::Write as _;
 use std::path::Path;
-use types::MemberId;
 
 /// The version whose data we make.
 const OWN_VERSION: Version = Version { major: 3, minor: 7, patch: 1 };
@@ -21,38 +21,6 @@ pub(crate) fn has_member(data_dir: &Path) -> bool {
 /// Returns `true` if it is the data of a real etcd.
 pub(crate) fn is_real_etcds(data_dir: &Path) -> bool {
     data_dir.join("member/snap").is_dir()
-}
-
-/// A member of a cluster that is being founded.
-#[derive(Clone, Debug)]
-pub(crate) struct NewMember {
-    pub(crate) name: String,
-    id: MemberId,
-    peer_urls: Vec<String>,
-}
-
-impl NewMember {
-    /// With the id that follows from its URLs and the cluster's token.
-    pub(crate) fn founding(name: &str, peer_urls: Vec<String>, token: &str) -> Self {
-        Self { name: name.to_owned(), id: membership::member_id(&peer_urls, token, None), peer_urls }
-    }
-
-    pub(crate) fn id_text(&self) -> String {
-        self.id.to_string()
-    }
-
-    pub(crate) fn peer_urls(&self) -> &[String] {
-        &self.peer_urls
-    }
-
-    fn record(&self) -> Member {
-        Member { id: self.id, name: self.name.clone(), peer_urls: self.peer_urls.clone(), ..Member::default() }
-    }
-}
-
-/// Returns the id of a cluster with these initial members.
-pub(crate) fn cluster_id(members: &[NewMember]) -> u64 {
-    membership::cluster_id(members.iter().map(|member| member.id)).0
 }
 
 /// Fills a new data directory from a backend file: built beside its place, and put there when it is
@@ -108,6 +76,18 @@ fn refused(data_dir: &Path, error: &ImportError) -> CliError {
         ImportError::Store(_) | ImportError::Log(_) | ImportError::Fault(_) => FAILED,
     };
     CliError::new(code, format!("{}: {error}", data_dir.display()))
+}
+
+/// Refuses a directory that has content.
+pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
+    let text =
+        |more: &str| format!("data-dir {:?} not empty or could not be read{more}", data_dir.display().to_string());
+    match std::fs::read_dir(data_dir).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CliError::refused(text(""))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(CliError::new(FAILED, text(&format!(": {error}")))),
+    }
 }
 
 /// Refuses a data directory that a daemon uses.

@@ -15,8 +15,9 @@ use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::offline::aside::{move_aside, place_of};
 use crate::offline::data_dir;
+use crate::offline::new_cluster::NewCluster;
+use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use crate::offline::temp_member::TempMember;
-use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
 use crate::ui::confirm::confirm;
 use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
 use crate::ui::output::print_result;
@@ -97,7 +98,7 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
         confirm(&what, &plan.cluster_id, yes || !journal.done.is_empty())?;
         if !journal.done.contains(&Step::Copied) {
             unchanged(&plan)?;
-            data_dirs.iter().try_for_each(|dir| must_be_free(dir))?;
+            data_dirs.iter().try_for_each(|dir| data_dir::must_be_free(dir))?;
             copy_donor(&plan.donor.data_dir, &work, &copy)?;
             journal.note(path, Step::Copied)?;
         }

@@ -4,7 +4,7 @@ use super::args::PlanArgs;
 use super::inspect::{Found, Survivor, look};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::snapshot::NewCluster;
+use crate::offline::new_cluster::NewCluster;
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::print_result;
 use proto::etcdserverpb::RangeRequest;

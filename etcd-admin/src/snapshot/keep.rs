@@ -1,11 +1,11 @@
 //! snapshot prune and copy.
 
 use super::args::PruneArgs;
-use super::file::{Digested, SnapshotFile};
 use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::client::download::{abandoned_parts, part_of, put_in_place};
+use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::print_result;
 use serde::Serialize;

@@ -1,10 +1,10 @@
 //! snapshot list, status, verify.
 
-use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
 use super::test_restore::test_restore;
 use crate::cli::context::Context;
 use crate::client::download::abandoned_parts;
+use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use crate::ui::error::{CliError, INTEGRITY};
 use crate::ui::output::size;
 use crate::ui::output::{print_result, table};

@@ -2,7 +2,6 @@
 //! dropped.
 
 mod args;
-mod file;
 mod keep;
 mod look;
 mod manifest;
@@ -12,11 +11,8 @@ mod restore;
 mod save;
 mod test_restore;
 mod turn;
-mod wal;
 
 pub(crate) use args::SnapshotCommand;
-pub(crate) use file::{Digested, SnapshotFile};
-pub(crate) use restore::{NewCluster, must_be_free};
 
 use crate::cli::context::Context;
 use crate::client::Client;

@@ -1,7 +1,6 @@
 //! snapshot save.
 
 use super::args::ScheduleArgs;
-use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
 use super::metrics::Run;
 use super::owner::give_to_owner_of_dir;
@@ -10,6 +9,7 @@ use crate::cli::context::Context;
 use crate::client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
 use crate::client::{CallError, Client, explained};
 use crate::cluster_view::{ClusterView, Seen};
+use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::print_result;
 use crate::ui::output::size;

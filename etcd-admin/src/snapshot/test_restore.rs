@@ -1,8 +1,9 @@
 //! `snapshot verify --test-restore`: a restore to a temporary directory, with a member started on it.
 
-use super::file::SnapshotFile;
 use crate::client::Repeat;
-use crate::offline::data_dir::{self, NewMember};
+use crate::offline::data_dir;
+use crate::offline::new_cluster::NewMember;
+use crate::offline::snapshot_file::SnapshotFile;
 use crate::offline::temp_member::TempMember;
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;

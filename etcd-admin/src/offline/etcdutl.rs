@@ -1,8 +1,9 @@
 //! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own
 //! data and on etcd's snapshots.
 
-use crate::offline::data_dir::{self, NewMember};
-use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
+use super::data_dir::{self, must_be_free};
+use super::new_cluster::{NewCluster, NewMember};
+use super::snapshot_file::{Digested, SnapshotFile};
 use crate::ui::completion::completion_script;
 use crate::ui::error::CliError;
 use crate::ui::go_flags::{self, Line, as_in_go, duration, show_help, signed};

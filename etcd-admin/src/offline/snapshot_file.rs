@@ -82,7 +82,7 @@ impl SnapshotFile {
     fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, CliError> {
         let opened = Self::open(inside, Digested::Ignored)?;
         let log = data_dir.join(LOG);
-        let behind = match super::wal::writes_behind(&log, opened.content()?.consistent_index) {
+        let behind = match super::etcd_log::writes_behind(&log, opened.content()?.consistent_index) {
             Ok(behind) => behind,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let text = format!(
