@@ -1,6 +1,6 @@
 //! Names of a host's certificate files, and the daemon's settings for them.
 
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use certs::{CaKind, Profile};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! Called as `etcdctl` or `etcdutl` it behaves as they do; so does `etcd-admin etcdctl …`. Created
 //! files are printed with their paths; nothing is overwritten silently. Exit codes are in
-//! [`ui::error`].
+//! [`admin_ui::error`].
 
 mod cli;
 mod client;
@@ -21,7 +21,6 @@ mod recover;
 mod snapshot;
 mod support;
 mod top;
-mod ui;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -12,8 +12,8 @@ use crate::recover::RecoverCommand;
 use crate::snapshot::SnapshotCommand;
 use crate::support::SupportCommand;
 use crate::top::TopArgs;
-use crate::ui::go_flags::as_in_go;
-use crate::ui::output::Format;
+use admin_ui::go_flags::as_in_go;
+use admin_ui::output::Format;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -210,7 +210,7 @@ pub(crate) fn command() -> clap::Command {
         command = at(command, path, &|one| one.arg(dry_run.clone()));
     }
     let template = first_help(&command, &shared);
-    command.help_template(template).after_long_help(crate::ui::error::exit_statuses_text())
+    command.help_template(template).after_long_help(admin_ui::error::exit_statuses_text())
 }
 
 /// Changes the command at a path of names.

@@ -1,8 +1,8 @@
 //! The context of every command: the time, the directory of the CAs, and the output format.
 
 use crate::cluster_config::ClusterFile;
-use crate::ui::error::CliError;
-use crate::ui::output::Format;
+use admin_ui::error::CliError;
+use admin_ui::output::Format;
 use certs::CaKind;
 use certs::files::CaDir;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ impl Context {
             "there is no {kind} CA in {}: create one with `etcd-admin ca init`, or give --ca-dir",
             root.display()
         );
-        Err(CliError::new(crate::ui::error::FAILED, text))
+        Err(CliError::new(admin_ui::error::FAILED, text))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::recover;
 use crate::snapshot;
 use crate::support;
 use crate::top;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, CliError> {
@@ -33,8 +33,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, CliEr
         // Of these, the commands without a connection come here.
         Command::Snapshot(_) | Command::Recover(_) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime =
-                runtime.map_err(|error| CliError::new(crate::ui::error::FAILED, format!("start: {error}")))?;
+            let runtime = runtime.map_err(|error| CliError::new(admin_ui::error::FAILED, format!("start: {error}")))?;
             let client = Client::new(Settings::plain("127.0.0.1:2379", TlsFiles::default()))?;
             runtime.block_on(run_online(context, &client, command))
         }

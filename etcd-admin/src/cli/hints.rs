@@ -15,6 +15,7 @@ fn texts() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for directory in [
         "etcd-admin/src",
+        "etcd-admin/crates",
         "etcd-server/src",
         "etcd-server/crates/tls/src",
         "etcd-server/crates/peer/src",

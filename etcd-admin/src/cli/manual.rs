@@ -1,9 +1,9 @@
 //! The completion script and the manual pages, both from the command line's own table.
 
 use crate::cli::args;
-use crate::ui::completion::completion_script;
-use crate::ui::error::CliError;
-use crate::ui::output::say;
+use admin_ui::completion::completion_script;
+use admin_ui::error::CliError;
+use admin_ui::output::say;
 use std::path::Path;
 use std::process::ExitCode;
 

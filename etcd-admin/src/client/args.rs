@@ -1,6 +1,6 @@
 //! etcdctl's global flags.
 
-use crate::ui::go_flags::{boolean, duration};
+use admin_ui::go_flags::{boolean, duration};
 use std::path::PathBuf;
 use std::time::Duration;
 

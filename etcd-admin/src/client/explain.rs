@@ -2,7 +2,7 @@
 
 use super::broken::alert_remedy;
 use super::{Account, CallError, Client, PageError};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use proto::etcdserverpb::StatusRequest;
 use std::error::Error;
 use std::time::Duration;

@@ -30,8 +30,8 @@ pub(crate) use session::{Session, require_leader};
 pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError};
 pub(crate) use trust::TlsFiles;
 
-use crate::ui::error::{self, CliError};
 use address::AddressError;
+use admin_ui::error::{self, CliError};
 use dial::Connector;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 use super::args::ConnectionArgs;
 use super::member_config::{self, PageListener};
 use super::trust::TlsFiles;
-use crate::ui::error::CliError;
-use crate::ui::go_flags::{Kind, boolean, duration, read_value};
+use admin_ui::error::CliError;
+use admin_ui::go_flags::{Kind, boolean, duration, read_value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;

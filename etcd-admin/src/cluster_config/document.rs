@@ -1,7 +1,7 @@
 //! The document as it is written.
 
 use super::check::check;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use serde::{Deserialize, Serialize};
 use serde_norway::Mapping;
 use std::net::IpAddr;

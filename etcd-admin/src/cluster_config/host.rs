@@ -1,7 +1,7 @@
 //! One member of a document, with all that follows from it.
 
 use super::document::{ClusterFile, MemberEntry};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 

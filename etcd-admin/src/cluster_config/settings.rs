@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use crate::host::{FLAGS, list_name};
-use crate::ui::error::{CliError, FAILED};
+use admin_ui::error::{CliError, FAILED};
 use certs::CaKind;
 use serde_norway::{Mapping, Value};
 

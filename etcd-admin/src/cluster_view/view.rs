@@ -5,7 +5,7 @@
 //! when there is no leader.
 
 use crate::client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat, explained};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use futures::future::{join, join_all};
 use proto::etcdserverpb::{
     AlarmRequest, Member, MemberListRequest, RangeRequest, ResponseHeader, StatusRequest, StatusResponse,

@@ -3,15 +3,15 @@
 use super::args::FsyncArgs;
 use super::disk::{measure, milliseconds};
 use crate::cli::context::Context;
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, table};
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, table};
 use std::process::ExitCode;
 
 pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, CliError> {
     if context.dry_run {
         let text =
             format!("would write {} times {} bytes to a file in {}\n", args.writes, args.bytes, args.dir.display());
-        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return admin_ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let found = measure(&args.dir, args.writes, args.bytes, None)?;
     print_result(context.format, &found, || {

@@ -6,9 +6,9 @@ use super::snapshots::failed_snapshots;
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::cluster_view::{BrokenLink, ClusterView, Seen, headline, may_fail};
-use crate::ui::error::CliError;
-use crate::ui::output::Format;
-use crate::ui::output::size;
+use admin_ui::error::CliError;
+use admin_ui::output::Format;
+use admin_ui::output::size;
 use proto::etcdserverpb::{HashKvRequest, MemberListRequest};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ const OWN_CLOCK_DRIFT_MAX_MILLISECONDS: i64 = 10_000;
 pub(super) async fn doctor(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     if context.format == Format::Table {
-        crate::ui::output::say(&format!("{}\n\n", headline(&view)))?;
+        admin_ui::output::say(&format!("{}\n\n", headline(&view)))?;
     }
     let mut findings = of_view(&view);
     findings.extend(failed_snapshots());

@@ -1,8 +1,8 @@
 //! The disk below a directory: time of a sync, free space, filesystem.
 
 use super::finding::Finding;
-use crate::ui::error::CliError;
-use crate::ui::output::size;
+use admin_ui::error::CliError;
+use admin_ui::output::size;
 use serde::Serialize;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! One finding, and the printed list of them.
 
 use crate::cli::context::Context;
-use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{print_result, table};
+use admin_ui::error::{CHECK_FAILED, CliError};
+use admin_ui::output::{print_result, table};
 use certs::Severity;
 use serde::Serialize;
 use std::process::ExitCode;

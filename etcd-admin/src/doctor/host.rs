@@ -10,7 +10,7 @@ use super::snapshots::snapshots;
 use crate::cli::context::Context;
 use crate::client::settings_of_file;
 use crate::offline::data_dir::must_be_idle;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use certs::{HostCheck, Name, PrivateKey, Profile};
 use config::{Endpoint, Url};
 use std::path::Path;

@@ -2,7 +2,7 @@
 //! or has expired.
 
 use super::finding::Finding;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use certs::{CertificateFacts, RevocationListFacts};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};

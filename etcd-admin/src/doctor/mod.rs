@@ -26,7 +26,7 @@ pub(crate) use snapshots::failed_snapshots;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, CliError> {

@@ -13,7 +13,7 @@ use crate::client::{Client, PageError, Settings, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
 use crate::offline::data_dir::must_be_idle;
 use crate::offline::data_dir::{has_member, is_real_etcds};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use certs::{Name, Profile};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -117,7 +117,7 @@ fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
         TlsFiles::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CliError::new(crate::ui::error::FAILED, format!("start: {error}")))?;
+    let runtime = runtime.map_err(|error| CliError::new(admin_ui::error::FAILED, format!("start: {error}")))?;
     let others = host.file.hosts().filter(|other| other.entry.name != host.entry.name);
     let found = others.map(|other| {
         let url = other.peer_url();

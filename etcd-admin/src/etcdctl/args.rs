@@ -450,7 +450,7 @@ pub(crate) struct MirrorArgs {
     #[arg(long)]
     pub(crate) dest_cacert: Option<std::path::PathBuf>,
     /// Connect to the destination without TLS [default: true]
-    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = crate::ui::go_flags::boolean)]
+    #[arg(long, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = admin_ui::go_flags::boolean)]
     pub(crate) dest_insecure_transport: Option<bool>,
     #[arg(long)]
     pub(crate) dest_user: Option<String>,

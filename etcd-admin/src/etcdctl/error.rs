@@ -1,7 +1,7 @@
 //! The errors of etcdctl's commands.
 
 use crate::client::{CallError, ClientError};
-use crate::ui::error;
+use admin_ui::error;
 use std::fmt;
 
 /// etcdctl's exit codes.

@@ -1,7 +1,7 @@
 //! Ranges of keys, numbers and quoted words, as etcdctl reads them.
 
 use super::error::CtlError;
-use crate::ui::go_flags::{signed, unsigned};
+use admin_ui::go_flags::{signed, unsigned};
 use bytes::Bytes;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

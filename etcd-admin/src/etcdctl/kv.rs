@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::print::{Format, Printer, say, tell};
 use super::{Ctl, one};
 use crate::client::Repeat;
-use crate::ui::go_flags::signed;
+use admin_ui::go_flags::signed;
 use bytes::Bytes;
 use go_text::quoted;
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};

@@ -7,7 +7,7 @@ use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say}
 use super::session_lease::Renewals;
 use super::{Ctl, one};
 use crate::client::{CallError, Repeat};
-use crate::ui::go_flags::signed;
+use admin_ui::go_flags::signed;
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError};
 use crate::etcdctl::{self, Ctl, CtlError, Etcdctl, EtcdctlCommand, OwnCommand};
-use crate::ui::go_flags::{self, Line, as_in_go, show_help};
+use admin_ui::go_flags::{self, Line, as_in_go, show_help};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -43,12 +43,12 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     };
     match wanted {
         EtcdctlCommand::Own(OwnCommand::Completion { shell }) => {
-            let script = crate::ui::completion::completion_script(shell, command.clone(), "etcdctl");
-            ended(crate::ui::output::say(&script).map_err(|failure| CtlError::error(failure.to_string())), &[])
+            let script = admin_ui::completion::completion_script(shell, command.clone(), "etcdctl");
+            ended(admin_ui::output::say(&script).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Options) => {
             let shown = etcdctl::options_text(&command);
-            ended(crate::ui::output::say(&shown).map_err(|failure| CtlError::error(failure.to_string())), &[])
+            ended(admin_ui::output::say(&shown).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Version) => ended(etcdctl::version(), &[]),
         wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),

@@ -7,7 +7,7 @@ use super::keys::{self, unquote};
 use super::kv::{delete_request, put_request, range_request};
 use super::print::say;
 use crate::client::Repeat;
-use crate::ui::go_flags::{self, Line, as_in_go, signed};
+use admin_ui::go_flags::{self, Line, as_in_go, signed};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use go_text::quoted;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};

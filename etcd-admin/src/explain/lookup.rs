@@ -5,8 +5,8 @@ use super::args::ExplainArgs;
 use super::catalog::messages;
 use super::topics::{TOPICS, Topic, exit_statuses};
 use crate::cli::context::Context;
-use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{print_result, table};
+use admin_ui::error::{CHECK_FAILED, CliError};
+use admin_ui::output::{print_result, table};
 use std::process::ExitCode;
 
 pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode, CliError> {
@@ -95,7 +95,7 @@ mod tests {
                 "{check} is not explained"
             );
         }
-        for (status, ..) in crate::ui::error::EXIT_STATUSES {
+        for (status, ..) in admin_ui::error::EXIT_STATUSES {
             assert_eq!(search(&status.to_string()).len(), 1, "{status}");
         }
         assert!(search("78")[0].remedy.contains("journalctl"));

@@ -1,6 +1,6 @@
 //! The topics of `explain`. etcd's own texts stand as they are, letter by letter.
 
-use crate::ui::error::EXIT_STATUSES;
+use admin_ui::error::EXIT_STATUSES;
 use serde::Serialize;
 use std::borrow::Cow;
 

@@ -8,8 +8,8 @@ use crate::cli::context::Context;
 use crate::cluster_config::yaml_text;
 use crate::offline::data_dir::{has_member, is_real_etcds};
 use crate::snapshot::owner::give_to_owner_of_dir;
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, table};
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, table};
 use config::{Kind, Meaning, Row};
 use serde::Serialize;
 use serde_norway::{Mapping, Value};
@@ -281,7 +281,7 @@ impl Found {
         let text = format!(
             "these settings have no counterpart:{reasons}\ncorrect them in the file, or continue without them:{flags}"
         );
-        Err(CliError::new(crate::ui::error::NEEDS_CONFIRMATION, text))
+        Err(CliError::new(admin_ui::error::NEEDS_CONFIRMATION, text))
     }
 
     fn take(&mut self, row: &Row, given: &str, value: Value) {
@@ -308,7 +308,7 @@ impl Found {
 fn value(row: &Row, text: &str) -> Result<Value, String> {
     let number = |text: &str| text.parse::<i64>().map(Value::from).map_err(|error| error.to_string());
     match row.kind {
-        Kind::Bool => crate::ui::go_flags::boolean(text).map(Value::Bool),
+        Kind::Bool => admin_ui::go_flags::boolean(text).map(Value::Bool),
         Kind::Unsigned(_) | Kind::Signed => number(text),
         Kind::Duration => {
             let nanos = config::duration(text)?.as_nanos();

@@ -1,8 +1,8 @@
 //! Flags of the commands that make hosts.
 
 use crate::cluster_config::DocumentArgs;
-use crate::ui::go_flags::duration;
-use crate::ui::passphrase::PassphraseSource;
+use admin_ui::go_flags::duration;
+use admin_ui::passphrase::PassphraseSource;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;

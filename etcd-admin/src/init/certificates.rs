@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cluster_config::Host;
 use crate::host::{self, bundle_name, list_name};
 use crate::pki::{current_list, matched, unlock};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use certs::files::{CaDir, HostDir, HostFile};
 use certs::{CaKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The files of a host, and the changes of writing them.
 
 use crate::cluster_config::{Host, yaml_text};
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use serde::Serialize;
 use serde_norway::Mapping;
 use std::path::{Path, PathBuf};

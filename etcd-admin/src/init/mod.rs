@@ -20,14 +20,14 @@ pub(crate) use args::{AdoptArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, CliError> {
     match command {
         InitCommand::New(args) => document::new(&args),
         InitCommand::Local(args) => local::local(context, &args),
-        InitCommand::Schema => crate::ui::output::say(crate::cluster_config::SCHEMA).map(|()| ExitCode::SUCCESS),
+        InitCommand::Schema => admin_ui::output::say(crate::cluster_config::SCHEMA).map(|()| ExitCode::SUCCESS),
         InitCommand::Render { document, out } => document::render(context, document.cluster.as_deref(), &out),
         InitCommand::Plan(args) => apply::plan(context, &args),
         InitCommand::Apply(args) => apply::apply(context, &args),

@@ -1,6 +1,6 @@
 //! Arguments of `maintenance`, `roll` and `auth rescue`.
 
-use crate::ui::go_flags::duration;
+use admin_ui::go_flags::duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;

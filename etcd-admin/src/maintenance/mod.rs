@@ -9,7 +9,7 @@ pub(crate) use args::{MaintenanceCommand, RescueArgs, RollArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) async fn maintenance(
@@ -28,6 +28,6 @@ pub(crate) async fn roll(context: &Context, client: &Client, args: &RollArgs) ->
 
 pub(crate) fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CliError::new(crate::ui::error::FAILED, format!("start: {error}")))?;
+    let runtime = runtime.map_err(|error| CliError::new(admin_ui::error::FAILED, format!("start: {error}")))?;
     runtime.block_on(rescue::rescue(context, args))
 }

@@ -8,11 +8,11 @@ use super::args::ReclaimArgs;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
-use crate::ui::confirm::confirm;
-use crate::ui::error::CliError;
-use crate::ui::output::print_result;
-use crate::ui::output::size;
-use crate::ui::progress::note;
+use admin_ui::confirm::confirm;
+use admin_ui::error::CliError;
+use admin_ui::output::print_result;
+use admin_ui::output::size;
+use admin_ui::progress::note;
 use proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction,
 };

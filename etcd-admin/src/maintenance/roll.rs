@@ -8,8 +8,8 @@ use super::args::{Kind, RollArgs};
 use crate::cli::context::Context;
 use crate::client::Client;
 use crate::cluster_view::{ClusterView, Seen};
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, table};
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, table};
 use serde::Serialize;
 use std::process::ExitCode;
 

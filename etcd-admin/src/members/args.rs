@@ -1,6 +1,6 @@
 //! Flags of the commands about members.
 
-use crate::ui::go_flags::duration;
+use admin_ui::go_flags::duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! member list has its name and URLs.
 
 use crate::cluster_view::ClusterView;
-use crate::ui::error::{CliError, FAILED};
+use admin_ui::error::{CliError, FAILED};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

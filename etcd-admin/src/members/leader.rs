@@ -3,8 +3,8 @@
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
-use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
-use crate::ui::output::print_result;
+use admin_ui::error::{CHECK_FAILED, CliError, FAILED};
+use admin_ui::output::print_result;
 use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
 use serde::Serialize;
 use std::process::ExitCode;

@@ -2,8 +2,8 @@
 
 use crate::client::{CallError, Client, Repeat, explained};
 use crate::cluster_view::ClusterView;
-use crate::ui::error::{CliError, TIMED_OUT};
-use crate::ui::progress::{Progress, note};
+use admin_ui::error::{CliError, TIMED_OUT};
+use admin_ui::progress::{Progress, note};
 use proto::etcdserverpb::{MemberPromoteRequest, StatusRequest};
 use std::time::{Duration, Instant};
 

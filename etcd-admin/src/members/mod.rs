@@ -19,7 +19,7 @@ pub(crate) use wait::wait;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) async fn member(context: &Context, client: &Client, command: MemberCommand) -> Result<ExitCode, CliError> {

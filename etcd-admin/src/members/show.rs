@@ -4,10 +4,10 @@ use crate::cli::context::Context;
 use crate::client::{Client, Disk, LeaderChange};
 use crate::cluster_view::{ClusterView, Judgement, LinkState, Seen, headline, role};
 use crate::doctor;
-use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::size;
-use crate::ui::output::{print_result, table};
-use crate::ui::progress::note;
+use admin_ui::error::{CHECK_FAILED, CliError};
+use admin_ui::output::size;
+use admin_ui::output::{print_result, table};
+use admin_ui::progress::note;
 use serde::Serialize;
 use std::process::ExitCode;
 

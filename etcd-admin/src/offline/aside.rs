@@ -1,6 +1,6 @@
 //! Directories are not deleted but renamed, with a note that gives the reason.
 
-use crate::ui::error::{CliError, FAILED};
+use admin_ui::error::{CliError, FAILED};
 use std::path::{Path, PathBuf};
 
 /// Returns the new path of a directory. The same mark gives the same path, so that an interrupted

@@ -3,7 +3,7 @@
 
 use super::new_cluster::NewMember;
 use crate::client::download::{part_of, put_in_place};
-use crate::ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
+use admin_ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
 use membership::Version;
 use replica::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};

@@ -4,10 +4,10 @@
 use super::data_dir::{self, must_be_free};
 use super::new_cluster::{NewCluster, NewMember};
 use super::snapshot_file::{Digested, SnapshotFile};
-use crate::ui::completion::completion_script;
-use crate::ui::error::CliError;
-use crate::ui::go_flags::{self, Line, as_in_go, duration, show_help, signed};
-use crate::ui::output::{boxed, size};
+use admin_ui::completion::completion_script;
+use admin_ui::error::CliError;
+use admin_ui::go_flags::{self, Line, as_in_go, duration, show_help, signed};
+use admin_ui::output::{boxed, size};
 use backend_file::StatusStyle;
 use backend_file::bolt::{Digest, verify_trailer};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -180,7 +180,7 @@ fn print_error(line: &str) {
 }
 
 fn say(text: &str) -> Result<(), UtlError> {
-    Ok(crate::ui::output::say(text)?)
+    Ok(admin_ui::output::say(text)?)
 }
 
 /// Refuses a file that cannot be reached, in Go's words.

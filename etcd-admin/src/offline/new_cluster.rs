@@ -1,6 +1,6 @@
 //! A cluster that is to be made: its members, and the ids that follow from their URLs.
 
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use config::Url;
 use membership::Member;
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 use super::data_dir::make_data_dir;
 use super::new_cluster::{NewCluster, NewMember};
 use super::snapshot_file::{Digested, SnapshotFile};
-use crate::ui::error::{CliError, FAILED};
-use crate::ui::progress::Progress;
+use admin_ui::error::{CliError, FAILED};
+use admin_ui::progress::Progress;
 use std::path::PathBuf;
 
 /// Makes all directories at once, each by a thread of its own; one that fails leaves the others

@@ -1,8 +1,8 @@
 //! A snapshot on disk: its digest, its pages, its content. A data directory of a real etcd is read
 //! by the same way.
 
-use crate::ui::error::{CliError, INTEGRITY, REFUSED};
-use crate::ui::progress::note;
+use admin_ui::error::{CliError, INTEGRITY, REFUSED};
+use admin_ui::progress::note;
 use backend_file::backend::{self, KeepRule, MemberRecord, Version};
 use backend_file::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
 use backend_file::{Status, StatusStyle};

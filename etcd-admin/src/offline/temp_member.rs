@@ -1,7 +1,7 @@
 //! A daemon of ours on loopback, for as long as a command needs it.
 
 use crate::client::{Client, ConnectionArgs, Local, Repeat, Settings};
-use crate::ui::error::{CliError, FAILED, INTEGRITY, TIMED_OUT};
+use admin_ui::error::{CliError, FAILED, INTEGRITY, TIMED_OUT};
 use proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -1,6 +1,6 @@
 //! Arguments of `ca`, `cert` and `crl`.
 
-use crate::ui::passphrase::PassphraseSource;
+use admin_ui::passphrase::PassphraseSource;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 

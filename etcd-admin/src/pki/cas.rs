@@ -2,9 +2,9 @@
 
 use crate::cli::context::Context;
 use crate::pki::{CaInit, NewCaArgs};
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, table};
-use crate::ui::passphrase::PassphraseSource;
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, table};
+use admin_ui::passphrase::PassphraseSource;
 use certs::files::{CaDir, Entry, NewCa};
 use certs::{Ca, CaKind, CaPlan, Constraint, Passphrase};
 use serde::Serialize;
@@ -38,7 +38,7 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
     }
     if context.dry_run {
         let text = dirs.iter().map(|dir| format!("would make a {} CA in {}\n", dir.kind(), dir.path().display()));
-        return crate::ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
+        return admin_ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
     }
     let passphrase = chosen_passphrase(&args.new, "the new CAs")?;
     let mut made = Vec::new();

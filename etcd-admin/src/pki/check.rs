@@ -3,8 +3,8 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertNeedsRenewal, CertVerify};
-use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{print_result, table};
+use admin_ui::error::{CHECK_FAILED, CliError};
+use admin_ui::output::{print_result, table};
 use certs::files::HostDir;
 use certs::{Finding, HostCheck, Name, PrivateKey, Profile, Severity};
 use serde::Serialize;
@@ -83,7 +83,7 @@ fn files_of(args: &CertVerify) -> Result<Vec<Files>, CliError> {
     let files: Vec<_> = files.collect();
     if files.is_empty() {
         return Err(CliError::new(
-            crate::ui::error::FAILED,
+            admin_ui::error::FAILED,
             format!("{} holds neither a server's nor a peer's certificate", dir.display()),
         ));
     }

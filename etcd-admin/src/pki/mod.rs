@@ -16,7 +16,7 @@ pub(crate) use hosts::matched;
 pub(crate) use lists::current_list;
 
 use crate::cli::context::Context;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, CliError> {

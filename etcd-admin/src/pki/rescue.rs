@@ -5,8 +5,8 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CaRescue;
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, say, table};
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, say, table};
 use certs::files::{CaDir, Issued, NewCa, PUBLIC_MODE, RotationPhase};
 use certs::{Ca, CaKind, CaPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
 use serde::Serialize;

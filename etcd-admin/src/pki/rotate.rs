@@ -4,8 +4,8 @@
 use super::cas::{chosen_passphrase, plan};
 use crate::cli::context::Context;
 use crate::pki::{CaRotate, RotateStep};
-use crate::ui::error::CliError;
-use crate::ui::output::{print_result, say};
+use admin_ui::error::CliError;
+use admin_ui::output::{print_result, say};
 use certs::files::{CaDir, Issued, RotationPhase};
 use serde::Serialize;
 use std::path::Path;

@@ -3,8 +3,8 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertStatus;
-use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{print_result, table};
+use admin_ui::error::{CHECK_FAILED, CliError};
+use admin_ui::output::{print_result, table};
 use certs::CertificateFacts;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -151,14 +151,14 @@ fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
     }
     let dir = if path.join("current").is_dir() { path.join("current") } else { path.to_owned() };
     let unreadable =
-        |error: std::io::Error| CliError::new(crate::ui::error::FAILED, format!("read {}: {error}", dir.display()));
+        |error: std::io::Error| CliError::new(admin_ui::error::FAILED, format!("read {}: {error}", dir.display()));
     let entries = std::fs::read_dir(&dir).map_err(unreadable)?;
     let is_certificate = |path: &PathBuf| path.extension().is_some_and(|end| end == "crt");
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_certificate).collect();
     files.sort();
     if files.is_empty() {
         return Err(CliError::new(
-            crate::ui::error::FAILED,
+            admin_ui::error::FAILED,
             format!("{} holds no file that ends in .crt", dir.display()),
         ));
     }

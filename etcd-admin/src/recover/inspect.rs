@@ -2,8 +2,8 @@
 
 use crate::cli::context::Context;
 use crate::offline::data_dir;
-use crate::ui::error::{CliError, INTEGRITY};
-use crate::ui::output::{print_result, table};
+use admin_ui::error::{CliError, INTEGRITY};
+use admin_ui::output::{print_result, table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

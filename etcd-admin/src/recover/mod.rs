@@ -15,7 +15,7 @@ pub(crate) use args::RecoverCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) async fn run(context: &Context, client: &Client, command: RecoverCommand) -> Result<ExitCode, CliError> {

@@ -5,8 +5,8 @@ use super::inspect::{Found, Survivor, look};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::offline::new_cluster::NewCluster;
-use crate::ui::error::{CliError, FAILED, INTEGRITY};
-use crate::ui::output::print_result;
+use admin_ui::error::{CliError, FAILED, INTEGRITY};
+use admin_ui::output::print_result;
 use proto::etcdserverpb::RangeRequest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
         let text = format!(
             "Nothing to do: {endpoint} serves reads that need a quorum. Use `etcd-admin member replace` for members that are lost.\n"
         );
-        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return admin_ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let donor = choose(&found)?;
     if args.plan.exists() {

@@ -60,7 +60,7 @@ pub(crate) struct ScheduleArgs {
     #[arg(long, conflicts_with_all = ["file", "from", "data_dir"])]
     pub(crate) scheduled: bool,
     /// With --scheduled, skip if the directory has a snapshot of the cluster that is younger
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::ui::go_flags::duration, requires = "scheduled")]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = admin_ui::go_flags::duration, requires = "scheduled")]
     pub(crate) min_age: std::time::Duration,
     /// Metrics file of the run, for the textfile collector of the node exporter
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]

@@ -6,8 +6,8 @@ use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::client::download::{abandoned_parts, part_of, put_in_place};
 use crate::offline::snapshot_file::{Digested, SnapshotFile};
-use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::print_result;
+use admin_ui::error::{CliError, FAILED};
+use admin_ui::output::print_result;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,7 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
         return Err(CliError::refused(format!("{} is there already: nothing is overwritten", to.display())));
     }
     if context.dry_run {
-        return crate::ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display()))
+        return admin_ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display()))
             .map(|()| ExitCode::SUCCESS);
     }
     let part = part_of(&to);

@@ -1,6 +1,6 @@
 //! The manifest of a snapshot, written when it is taken, beside it as `FILE.json`.
 
-use crate::ui::error::{CliError, FAILED, INTEGRITY};
+use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 //! A run that saved nothing keeps the samples of the last snapshot.
 
 use super::manifest::Manifest;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::path::Path;
 
 /// The result of a run.

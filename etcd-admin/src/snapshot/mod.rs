@@ -16,7 +16,7 @@ pub(crate) use args::SnapshotCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 /// Commands that ask members.

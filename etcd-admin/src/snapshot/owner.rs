@@ -1,6 +1,6 @@
 //! Ownership of files that root has written.
 
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 

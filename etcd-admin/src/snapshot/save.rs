@@ -10,10 +10,10 @@ use crate::client::download::{DownloadError, Downloaded, Part, abandoned_parts, 
 use crate::client::{CallError, Client, explained};
 use crate::cluster_view::{ClusterView, Seen};
 use crate::offline::snapshot_file::{Digested, SnapshotFile};
-use crate::ui::error::{CliError, FAILED, INTEGRITY};
-use crate::ui::output::print_result;
-use crate::ui::output::size;
-use crate::ui::progress::{Progress, note};
+use admin_ui::error::{CliError, FAILED, INTEGRITY};
+use admin_ui::output::print_result;
+use admin_ui::output::size;
+use admin_ui::progress::{Progress, note};
 use backend_file::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub(super) async fn save(context: &Context, client: &Client, args: &SaveArgs) ->
     match outcome? {
         Outcome::Saved(report) => print_result(context.format, &report, || report.text())?,
         Outcome::Skipped(report) => print_result(context.format, &report, || format!("skipped: {}\n", report.reason))?,
-        Outcome::Planned(text) => crate::ui::output::say(&text)?,
+        Outcome::Planned(text) => admin_ui::output::say(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -233,7 +233,7 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
     }
     if context.dry_run {
         let text = format!("would take a snapshot of {} into {}\n", data_dir.display(), path.display());
-        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return admin_ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     crate::offline::data_dir::export(data_dir, path)?;
     give_to_owner_of_dir(path)?;

@@ -5,7 +5,7 @@ use crate::offline::data_dir;
 use crate::offline::new_cluster::NewMember;
 use crate::offline::snapshot_file::SnapshotFile;
 use crate::offline::temp_member::TempMember;
-use crate::ui::error::{CliError, FAILED, INTEGRITY};
+use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 
 /// Returns `true` if a member that is started on the file returns its hash.

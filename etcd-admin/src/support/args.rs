@@ -1,6 +1,6 @@
 //! Arguments of `support`.
 
-use crate::ui::go_flags::duration;
+use admin_ui::go_flags::duration;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,7 +7,7 @@ pub(crate) use args::SupportCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::error::CliError;
+use admin_ui::error::CliError;
 use std::process::ExitCode;
 
 pub(crate) async fn support(context: &Context, client: &Client, command: SupportCommand) -> Result<ExitCode, CliError> {

@@ -1,6 +1,6 @@
 //! Arguments of `top`.
 
-use crate::ui::go_flags::duration;
+use admin_ui::go_flags::duration;
 use clap::Args;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::json::{Object, list};
 use super::{Printer, Shown, header_fields, hex_header, with_header};
 use crate::etcdctl::error::CtlError;
-use crate::ui::output::boxed;
+use admin_ui::output::boxed;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{

@@ -4,7 +4,7 @@ use super::cluster::array;
 use super::json::Object;
 use super::text::duration;
 use super::{Printer, Shown, header_fields, with_header};
-use crate::ui::output::{boxed, size};
+use admin_ui::output::{boxed, size};
 use go_text::quoted;
 use proto::etcdserverpb::{HashKvResponse, StatusResponse};
 use std::time::Duration;

@@ -36,6 +36,7 @@ const SOURCES: &[(&str, &str, Form)] = &[
     ("etcd-server/crates/config/tests/golden", "txt", Form::Plain),
     ("certs/src", "rs", Form::Strings),
     ("etcd-admin/src", "rs", Form::Strings),
+    ("etcd-admin/crates", "rs", Form::Strings),
     ("etcd-server/src", "rs", Form::Strings),
     ("etcd-server/crates", "rs", Form::Strings),
 ];

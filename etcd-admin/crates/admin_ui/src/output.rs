@@ -1,12 +1,12 @@
 //! Answers: one table for eyes, or JSON or YAML for programs.
 
-use crate::ui::error::{CliError, FAILED};
+use crate::error::{CliError, FAILED};
 use serde::Serialize;
 use std::io::Write as _;
 
 /// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     #[default]
     Table,
     Json,
@@ -14,11 +14,7 @@ pub(crate) enum Format {
 }
 
 /// A value as JSON, or the text that stands for it.
-pub(crate) fn print_result(
-    format: Format,
-    value: &impl Serialize,
-    text: impl FnOnce() -> String,
-) -> Result<(), CliError> {
+pub fn print_result(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
     match format {
         Format::Table => say(&text()),
         Format::Json => {
@@ -35,7 +31,7 @@ pub(crate) fn print_result(
 }
 
 /// Prints; whoever has stopped reading does not want the rest.
-pub(crate) fn say(text: &str) -> Result<(), CliError> {
+pub fn say(text: &str) -> Result<(), CliError> {
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(CliError::new(FAILED, format!("write the output: {error}")))
@@ -45,7 +41,7 @@ pub(crate) fn say(text: &str) -> Result<(), CliError> {
 }
 
 /// Columns as wide as their widest cell, two blanks apart.
-pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -62,7 +58,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Bytes in steps of a thousand, with three digits at most: `20 kB`, `1.2 MB`.
 #[expect(clippy::cast_precision_loss, reason = "a figure of two digits for eyes")]
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 10 {
         return format!("{bytes} B");
@@ -79,7 +75,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// A table with lines around its cells: heads in capitals and centred, cells to the right.
-pub(crate) fn boxed(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn boxed(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|cell| cell.to_uppercase()).collect();
     let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();

@@ -1,7 +1,7 @@
 //! Completion scripts of the programs, from their command lines.
 
 /// Returns the completion script of a program, corrected where the generator leaves something out.
-pub(crate) fn completion_script(shell: clap_complete::Shell, mut command: clap::Command, name: &str) -> String {
+pub fn completion_script(shell: clap_complete::Shell, mut command: clap::Command, name: &str) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();

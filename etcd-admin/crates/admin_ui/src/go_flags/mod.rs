@@ -10,10 +10,10 @@ mod find;
 mod number;
 mod value;
 
-pub(crate) use number::{signed, unsigned};
-pub(crate) use value::{Kind, boolean, duration, read_value};
+pub use number::{signed, unsigned};
+pub use value::{Kind, boolean, duration, read_value};
 
-use crate::ui::output::say;
+use crate::output::say;
 use clap::{Arg, ArgAction, Command};
 use find::find;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const HELP: &str = "help";
 
 /// A command line that was understood.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub enum Line {
     /// Words for clap, the program's name first.
     Run(Vec<OsString>),
     /// The commands whose help is wanted; none of them for that of the program.
@@ -36,15 +36,15 @@ pub(crate) enum Line {
 
 /// A command line that means nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct FlagError {
-    pub(crate) text: String,
+pub struct FlagError {
+    pub text: String,
     /// The command whose usage helps: `etcdctl get`.
-    pub(crate) command: String,
+    pub command: String,
 }
 
 /// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`;
 /// and lets commands be shortened.
-pub(crate) fn as_in_go(command: Command) -> Command {
+pub fn as_in_go(command: Command) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = command.infer_subcommands(true).mut_args(|argument| {
         if !matches!(argument.get_action(), ArgAction::SetTrue) {
@@ -62,7 +62,7 @@ pub(crate) fn as_in_go(command: Command) -> Command {
 }
 
 /// Reads the words behind the program's name.
-pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, FlagError> {
+pub fn read(program: &Command, args: &[OsString]) -> Result<Line, FlagError> {
     let name = program.get_name();
     let found = find(program, args)?;
     let command = found.path.last().copied().unwrap_or(program);
@@ -88,7 +88,7 @@ pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, FlagErr
 
 /// Reads a line that is one command's flags and arguments, without a program or a command before
 /// them.
-pub(crate) fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsString>, String> {
+pub fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsString>, String> {
     let flags: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();
     let given = parse(&flags, args)?;
     if given.help { Err("pflag: help requested".to_owned()) } else { Ok(given.rewritten(command)) }
@@ -109,7 +109,7 @@ fn choose_one(command: &Command, arguments: &[OsString]) -> Result<(), String> {
 
 /// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a
 /// command.
-pub(crate) fn show_help(mut command: Command, path: &[String]) -> ExitCode {
+pub fn show_help(mut command: Command, path: &[String]) -> ExitCode {
     command.build();
     let mut found = &mut command;
     for name in path {

@@ -1,7 +1,7 @@
 //! Passphrases: from a file, from the input, or from the terminal. Never from the command line or
 //! the environment, which others can read.
 
-use crate::ui::error::{CliError, NEEDS_CONFIRMATION};
+use crate::error::{CliError, NEEDS_CONFIRMATION};
 use certs::Passphrase;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ const BYTES_MAX: u64 = 4096;
 
 /// The source of a passphrase.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct PassphraseSource {
+pub struct PassphraseSource {
     /// File with the passphrase of the CA key on its first line; - for standard input
     #[arg(long, value_name = "FILE")]
-    pub(crate) passphrase_file: Option<PathBuf>,
+    pub passphrase_file: Option<PathBuf>,
 }
 
 impl PassphraseSource {
     /// Returns the passphrase of an existing key.
-    pub(crate) fn ask(&self, what: &str) -> Result<Passphrase, CliError> {
+    pub fn ask(&self, what: &str) -> Result<Passphrase, CliError> {
         if let Some(path) = &self.passphrase_file {
             return read(path);
         }
@@ -34,7 +34,7 @@ impl PassphraseSource {
     }
 
     /// Returns the passphrase of a new key, entered twice.
-    pub(crate) fn choose(&self, what: &str) -> Result<Passphrase, CliError> {
+    pub fn choose(&self, what: &str) -> Result<Passphrase, CliError> {
         if self.passphrase_file.is_some() || !std::io::stdin().is_terminal() {
             let chosen = self.ask(what)?;
             chosen.check()?;

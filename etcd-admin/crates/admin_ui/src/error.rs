@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Every exit status of etcd-admin, its meaning, and the next step. The manual page, `explain` and the
 /// tests read this table.
-pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
+pub const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     (0, "The command succeeded, or there was nothing to do.", "Nothing."),
     (FAILED, "The command failed.", "The line on standard error names what failed, where and why."),
     (USAGE, "The command line or a setting is invalid. Nothing was changed.", "Read --help of the command."),
@@ -41,57 +41,57 @@ pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
 ];
 
 /// Returns the table for the manual page and the long help.
-pub(crate) fn exit_statuses_text() -> String {
+pub fn exit_statuses_text() -> String {
     let lines = EXIT_STATUSES.iter().map(|(status, meaning, _)| format!("  {status:<4} {meaning}\n"));
     format!("Exit status:\n{}", lines.collect::<String>())
 }
 
-pub(crate) const FAILED: u8 = 1;
-pub(crate) const USAGE: u8 = 2;
-pub(crate) const CHECK_FAILED: u8 = 3;
-pub(crate) const UNREACHABLE: u8 = 4;
-pub(crate) const REFUSED: u8 = 5;
-pub(crate) const DENIED: u8 = 6;
-pub(crate) const INTEGRITY: u8 = 7;
-pub(crate) const TIMED_OUT: u8 = 8;
-pub(crate) const NEEDS_CONFIRMATION: u8 = 9;
+pub const FAILED: u8 = 1;
+pub const USAGE: u8 = 2;
+pub const CHECK_FAILED: u8 = 3;
+pub const UNREACHABLE: u8 = 4;
+pub const REFUSED: u8 = 5;
+pub const DENIED: u8 = 6;
+pub const INTEGRITY: u8 = 7;
+pub const TIMED_OUT: u8 = 8;
+pub const NEEDS_CONFIRMATION: u8 = 9;
 /// 128 and the number of SIGINT, as shells have it.
-pub(crate) const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// One line with the reason, and the remedy where there is one.
 #[derive(Debug)]
-pub(crate) struct CliError {
+pub struct CliError {
     code: u8,
     text: String,
 }
 
 impl CliError {
-    pub(crate) fn new(code: u8, text: impl Into<String>) -> Self {
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
 
     /// Returns the failure of a file or directory, with the system's error.
-    pub(crate) fn at(path: &Path, error: impl fmt::Display) -> Self {
+    pub fn at(path: &Path, error: impl fmt::Display) -> Self {
         Self::new(FAILED, format!("{}: {error}", path.display()))
     }
 
-    pub(crate) fn usage(text: impl Into<String>) -> Self {
+    pub fn usage(text: impl Into<String>) -> Self {
         Self::new(USAGE, text)
     }
 
-    pub(crate) fn refused(text: impl Into<String>) -> Self {
+    pub fn refused(text: impl Into<String>) -> Self {
         Self::new(REFUSED, text)
     }
 
     /// Returns the failure of a file with unexpected content.
-    pub(crate) fn of_file(path: &Path, error: &certs::Error) -> Self {
+    pub fn of_file(path: &Path, error: &certs::Error) -> Self {
         use certs::Error;
         let named =
             matches!(error, Error::At { .. } | Error::File { .. } | Error::Content { .. } | Error::Exposed { .. });
         Self::new(code(error), if named { error.to_string() } else { format!("{}: {error}", path.display()) })
     }
 
-    pub(crate) fn code(&self) -> u8 {
+    pub fn code(&self) -> u8 {
         self.code
     }
 }

@@ -8,11 +8,11 @@ fn number_error(function: &str, text: &str, kind: &std::num::IntErrorKind) -> St
     format!("strconv.{function}: parsing {}: {reason}", go_text::quoted(text.as_bytes()))
 }
 
-pub(crate) fn signed(text: &str, radix: u32) -> Result<i64, String> {
+pub fn signed(text: &str, radix: u32) -> Result<i64, String> {
     i64::from_str_radix(text, radix).map_err(|error| number_error("ParseInt", text, error.kind()))
 }
 
-pub(crate) fn unsigned(text: &str, radix: u32) -> Result<u64, String> {
+pub fn unsigned(text: &str, radix: u32) -> Result<u64, String> {
     let signed = text.starts_with('+');
     match u64::from_str_radix(text, radix) {
         Ok(number) if !signed => Ok(number),

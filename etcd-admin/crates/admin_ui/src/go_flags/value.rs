@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The kind of a flag's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     Switch,
     Integer,
     Unsigned,
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Returns the kind of the values that a flag takes.
-    pub(crate) fn of(argument: &Arg) -> Self {
+    pub fn of(argument: &Arg) -> Self {
         let parser = argument.get_value_parser().type_id();
         if parser == std::any::TypeId::of::<bool>() || matches!(argument.get_action(), ArgAction::SetTrue) {
             Self::Switch
@@ -41,7 +41,7 @@ impl Kind {
 ///
 /// # Errors
 /// Go's text of why it is none.
-pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, String> {
+pub fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, String> {
     let text = value.to_string_lossy();
     let one = |text: String| vec![OsString::from(text)];
     match kind {
@@ -57,12 +57,12 @@ pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, Str
 }
 
 /// Reads a duration in Go's spelling. One below zero counts as none, as in etcd's client.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     config::duration_nanos(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// Reads a boolean in Go's spellings.
-pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),

@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 
 /// One task with an end.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     bar: ProgressBar,
     what: String,
     /// The last tenth that was printed where there is no terminal.
@@ -17,12 +17,12 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// In bytes.
-    pub(crate) fn of_bytes(what: &str) -> Self {
+    pub fn of_bytes(what: &str) -> Self {
         Self::new(what, "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
     }
 
     /// In entries, keys or steps.
-    pub(crate) fn of_steps(what: &str) -> Self {
+    pub fn of_steps(what: &str) -> Self {
         Self::new(what, "{msg} [{bar:30}] {pos}/{len}")
     }
 
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     #[expect(clippy::print_stderr, reason = "this is where the tool talks")]
-    pub(crate) fn at(&self, done: u64, total: u64) {
+    pub fn at(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
         let tenth = (done * 10).checked_div(total).unwrap_or(0).min(10);
@@ -58,6 +58,6 @@ impl Drop for Progress {
 
 /// Prints a line about the progress.
 #[expect(clippy::print_stderr, reason = "this is where the tool talks")]
-pub(crate) fn note(text: &str) {
+pub fn note(text: &str) {
     eprintln!("{text}");
 }

@@ -1,12 +1,12 @@
 //! Confirmation of operations that cannot be undone.
 
-use crate::ui::error::{CliError, NEEDS_CONFIRMATION, REFUSED};
-use crate::ui::progress::note;
+use crate::error::{CliError, NEEDS_CONFIRMATION, REFUSED};
+use crate::progress::note;
 use std::io::IsTerminal as _;
 
 /// Shows the operation, and continues only when the operator types the name of its target. Without
 /// a terminal, `--yes` is required.
-pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError> {
+pub fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
