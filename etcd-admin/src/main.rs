@@ -5,7 +5,6 @@
 //! [`admin_ui::error`].
 
 mod cli;
-mod client;
 mod cluster_config;
 mod cluster_view;
 mod doctor;

@@ -1,6 +1,5 @@
 //! The command line.
 
-use crate::client::ConnectionArgs;
 use crate::doctor::{BenchCommand, DoctorCommand, PreflightArgs};
 use crate::etcdctl::SharedCommand;
 use crate::explain::ExplainArgs;
@@ -12,6 +11,7 @@ use crate::recover::RecoverCommand;
 use crate::snapshot::SnapshotCommand;
 use crate::support::SupportCommand;
 use crate::top::TopArgs;
+use admin_client::ConnectionArgs;
 use admin_ui::go_flags::as_in_go;
 use admin_ui::output::Format;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

@@ -3,7 +3,6 @@
 use crate::cli::args::Command;
 use crate::cli::context::Context;
 use crate::cli::manual;
-use crate::client::{Client, Settings, TlsFiles};
 use crate::doctor;
 use crate::explain;
 use crate::init;
@@ -14,6 +13,7 @@ use crate::recover;
 use crate::snapshot;
 use crate::support;
 use crate::top;
+use admin_client::{Client, Settings, TlsFiles};
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

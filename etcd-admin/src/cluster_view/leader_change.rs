@@ -1,7 +1,7 @@
 //! The last change of the leader, by the reports of the members.
 
 use super::view::ClusterView;
-use crate::client::LeaderChange;
+use admin_client::LeaderChange;
 
 impl ClusterView {
     /// Returns the last change of the leader, as the member that knows most about it reports it:
@@ -32,8 +32,8 @@ impl ClusterView {
 
 #[cfg(test)]
 mod tests {
-    use crate::client::{Account, LeaderChange, MemberPage};
     use crate::cluster_view::{ClusterView, seen_for_tests};
+    use admin_client::{Account, LeaderChange, MemberPage};
 
     fn change(term: u64, cause: &str, leaderless_milliseconds: u64) -> LeaderChange {
         LeaderChange {

@@ -1,7 +1,7 @@
 //! The connections between members, as each member reports them, and the failures that they allow.
 
 use super::view::{ClusterView, Seen};
-use crate::client::{Account, PagePeer};
+use admin_client::{Account, PagePeer};
 use serde::Serialize;
 
 /// Streams in each direction between two members.
@@ -179,8 +179,8 @@ fn survived(members: &[&Seen], quorum: usize, connected: impl Fn(&Seen, &Seen) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::MemberPage;
     use crate::cluster_view::seen_for_tests as seen;
+    use admin_client::MemberPage;
 
     /// Members `a`, `b`, ... with these connections; `-` is broken by a certificate, `?` is not
     /// reported, others are open.
@@ -191,7 +191,7 @@ mod tests {
                 streams_in: if mark == '-' { 0 } else { 2 },
                 streams_out: 2,
                 problem: (mark == '-')
-                    .then(|| crate::client::PageProblem { reason: "certificate".to_owned(), ..Default::default() }),
+                    .then(|| admin_client::PageProblem { reason: "certificate".to_owned(), ..Default::default() }),
                 ..PagePeer::default()
             };
             let peers = row.chars().zip(1..).filter(|(_, other)| *other != id).map(peer).collect();

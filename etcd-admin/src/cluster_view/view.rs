@@ -4,7 +4,7 @@
 //! on it. [`ClusterView::survey`] takes it from any member that answers, because it is needed most
 //! when there is no leader.
 
-use crate::client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat, explained};
+use admin_client::{Account, Broken, CallError, Client, MemberPage, PageError, Repeat, explained};
 use admin_ui::error::CliError;
 use futures::future::{join, join_all};
 use proto::etcdserverpb::{
@@ -267,7 +267,7 @@ async fn listing(client: &Client) -> Result<Listing, CallError> {
 
 fn of_page(endpoint: &str, page: &MemberPage) -> Option<Listing> {
     let id = |text: &str| u64::from_str_radix(text, 16).ok();
-    let member = |listed: &crate::client::PageMember| {
+    let member = |listed: &admin_client::PageMember| {
         Some(Member {
             id: id(&listed.id)?,
             name: listed.name.clone(),

@@ -4,8 +4,8 @@
 use super::finding::{Finding, tell};
 use super::snapshots::failed_snapshots;
 use crate::cli::context::Context;
-use crate::client::{Client, Repeat};
 use crate::cluster_view::{BrokenLink, ClusterView, Seen, headline, may_fail};
+use admin_client::{Client, Repeat};
 use admin_ui::error::CliError;
 use admin_ui::output::Format;
 use admin_ui::output::size;
@@ -472,7 +472,7 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Account, Disk, MemberPage, PageCertificate, PagePeer, PageProblem};
+    use admin_client::{Account, Disk, MemberPage, PageCertificate, PagePeer, PageProblem};
 
     /// Three members with pages, which `change` alters.
     fn view(change: impl Fn(u64, &mut MemberPage)) -> ClusterView {

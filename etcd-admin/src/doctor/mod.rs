@@ -25,7 +25,7 @@ pub(crate) use finding::Finding;
 pub(crate) use snapshots::failed_snapshots;
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

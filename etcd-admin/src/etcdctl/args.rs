@@ -79,7 +79,7 @@ pub(crate) enum OwnCommand {
 #[command(name = "etcdctl", about = "A simple command line client for etcd3.", disable_version_flag = true)]
 pub(crate) struct Etcdctl {
     #[command(flatten)]
-    pub(crate) connection: crate::client::ConnectionArgs,
+    pub(crate) connection: admin_client::ConnectionArgs,
     #[command(subcommand)]
     pub(crate) command: EtcdctlCommand,
 }

@@ -5,7 +5,7 @@ use super::error::CtlError;
 use super::keys::prefix_end;
 use super::print::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, say};
 use super::{Ctl, none, one};
-use crate::client::{CallError, Repeat};
+use admin_client::{CallError, Repeat};
 use bytes::Bytes;
 use proto::authpb::{Permission, permission::Type};
 use proto::etcdserverpb::{

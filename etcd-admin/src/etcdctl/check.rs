@@ -5,7 +5,7 @@ use super::args::{CheckArgs, CheckCommand};
 use super::error::{CtlError, Exit};
 use super::keys::prefix_end;
 use super::print::say;
-use crate::client::{Repeat, Session};
+use admin_client::{Repeat, Session};
 use bytes::Bytes;
 use futures::future::join_all;
 use proto::etcdserverpb::{CompactionRequest, DefragmentRequest, DeleteRangeRequest, PutRequest, RangeRequest};

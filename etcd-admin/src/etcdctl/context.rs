@@ -2,7 +2,7 @@
 
 use super::error::CtlError;
 use super::print::{self, Format, Printer};
-use crate::client::{Client, Settings};
+use admin_client::{Client, Settings};
 use config::ETCD_VERSION;
 
 const API_VERSION: &str = "3.7";

@@ -4,7 +4,7 @@ use super::Ctl;
 use super::args::{EndpointArgs, EndpointCommand};
 use super::error::{CtlError, Exit};
 use super::print::{Hashes, Health, Healths, Statuses, tell};
-use crate::client::{CallError, Client, Repeat};
+use admin_client::{CallError, Client, Repeat};
 use futures::future::join_all;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::{AlarmRequest, HashKvRequest, MemberListRequest, RangeRequest, StatusRequest};

@@ -1,6 +1,6 @@
 //! The errors of etcdctl's commands.
 
-use crate::client::{CallError, ClientError};
+use admin_client::{CallError, ClientError};
 use admin_ui::error;
 use std::fmt;
 

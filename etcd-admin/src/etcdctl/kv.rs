@@ -5,7 +5,7 @@ use super::error::{CtlError, Exit};
 use super::keys::Keys;
 use super::print::{Format, Printer, say, tell};
 use super::{Ctl, one};
-use crate::client::Repeat;
+use admin_client::Repeat;
 use admin_ui::go_flags::signed;
 use bytes::Bytes;
 use go_text::quoted;

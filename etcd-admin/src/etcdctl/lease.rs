@@ -6,7 +6,7 @@ use super::keys::lease_id;
 use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
 use super::session_lease::Renewals;
 use super::{Ctl, one};
-use crate::client::{CallError, Repeat};
+use admin_client::{CallError, Repeat};
 use admin_ui::go_flags::signed;
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::Ctl;
 use super::args::{ElectArgs, LockArgs};
 use super::error::{CtlError, Exit};
 use super::session_lease::SessionLease;
-use crate::client::{CallError, RECONNECT_PAUSE, Repeat, Session};
+use admin_client::{CallError, RECONNECT_PAUSE, Repeat, Session};
 use bytes::Bytes;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
 use proto::v3electionpb::{CampaignRequest, LeaderRequest, ResignRequest};

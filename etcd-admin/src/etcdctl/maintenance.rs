@@ -5,7 +5,7 @@ use super::endpoint::{at, endpoints};
 use super::error::{CtlError, Exit};
 use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use super::{Ctl, none, one};
-use crate::client::Repeat;
+use admin_client::Repeat;
 use admin_ui::go_flags::unsigned;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::downgrade_request::DowngradeAction;

@@ -5,7 +5,7 @@ use super::error::{CtlError, Exit};
 use super::keys::member_id;
 use super::print::{Format, MemberChanged, MembersListed, say};
 use super::{Ctl, one};
-use crate::client::Repeat;
+use admin_client::Repeat;
 use go_text::quoted;
 use proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,

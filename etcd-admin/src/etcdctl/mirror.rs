@@ -5,7 +5,7 @@ use super::args::MirrorArgs;
 use super::error::{CtlError, Exit};
 use super::keys::prefix_end;
 use super::print::say;
-use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, is_lost, require_leader};
+use admin_client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;

@@ -1,7 +1,7 @@
 //! The program under the name `etcdctl`: etcdctl's commands, flags, outputs and exit codes.
 
-use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError};
 use crate::etcdctl::{self, Ctl, CtlError, Etcdctl, EtcdctlCommand, OwnCommand};
+use admin_client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError};
 use admin_ui::go_flags::{self, Line, as_in_go, show_help};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! A lease that lives as long as this process does, and the renewals that keep it.
 
 use super::error::CtlError;
-use crate::client::{CallError, Client, Repeat};
+use admin_client::{CallError, Client, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest};
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -3,8 +3,8 @@
 use super::error::{CtlError, Exit};
 use super::print::say;
 use super::{Ctl, one};
-use crate::client::CallError;
-use crate::client::download::{DownloadError, download};
+use admin_client::CallError;
+use admin_client::download::{DownloadError, download};
 use std::path::Path;
 
 pub(super) async fn save(ctl: &Ctl, args: &[String]) -> Result<(), CtlError> {

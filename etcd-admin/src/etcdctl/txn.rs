@@ -6,7 +6,7 @@ use super::error::{CtlError, Exit};
 use super::keys::{self, unquote};
 use super::kv::{delete_request, put_request, range_request};
 use super::print::say;
-use crate::client::Repeat;
+use admin_client::Repeat;
 use admin_ui::go_flags::{self, Line, as_in_go, signed};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use go_text::quoted;

@@ -4,7 +4,7 @@ use super::args::UserCommand;
 use super::error::CtlError;
 use super::print::{RoleShown, TextResponse, UserShown, say};
 use super::{Ctl, none, one};
-use crate::client::Repeat;
+use admin_client::Repeat;
 use proto::authpb::UserAddOptions;
 use proto::etcdserverpb::{
     AuthRoleGetRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,

@@ -6,7 +6,7 @@ use super::args::{WatchArgs, WatchFlags};
 use super::error::{CtlError, Exit};
 use super::keys::{self, Keys};
 use super::print::{Watched, kind, say, tell};
-use crate::client::{CallError, Session, is_lost, require_leader};
+use admin_client::{CallError, Session, is_lost, require_leader};
 use admin_ui::go_flags::{self, as_in_go};
 use clap::{Args as _, FromArgMatches as _};
 use go_text::quoted;

@@ -106,7 +106,7 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
 
 /// A configuration that the daemon would refuse is refused here.
 pub(crate) fn must_load(content: &str, name: &str) -> Result<(), CliError> {
-    match crate::client::settings_of_text(content) {
+    match admin_client::settings_of_text(content) {
         Ok(warnings) => match warnings.iter().find(|warning| warning.text.contains("unknown key")) {
             None => Ok(()),
             Some(warning) => Err(CliError::usage(format!("settings of {name}: {warning}"))),

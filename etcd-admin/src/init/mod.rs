@@ -19,7 +19,7 @@ mod sign;
 pub(crate) use args::{AdoptArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

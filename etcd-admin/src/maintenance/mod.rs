@@ -8,7 +8,7 @@ mod roll;
 pub(crate) use args::{MaintenanceCommand, RescueArgs, RollArgs};
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

@@ -6,8 +6,8 @@
 
 use super::args::ReclaimArgs;
 use crate::cli::context::Context;
-use crate::client::{CallError, Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
+use admin_client::{CallError, Client, Repeat, explained};
 use admin_ui::confirm::confirm;
 use admin_ui::error::CliError;
 use admin_ui::output::print_result;

@@ -6,8 +6,8 @@
 
 use super::args::{Kind, RollArgs};
 use crate::cli::context::Context;
-use crate::client::Client;
 use crate::cluster_view::{ClusterView, Seen};
+use admin_client::Client;
 use admin_ui::error::CliError;
 use admin_ui::output::{print_result, table};
 use serde::Serialize;

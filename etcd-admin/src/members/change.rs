@@ -5,8 +5,8 @@ use super::journal::{Begun, Journal};
 use super::leader::{successor, transfer};
 use super::learner::promote_learner;
 use crate::cli::context::Context;
-use crate::client::{CallError, Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
+use admin_client::{CallError, Client, Repeat, explained};
 use admin_ui::confirm::confirm;
 use admin_ui::error::CliError;
 use admin_ui::output::print_result;
@@ -414,7 +414,7 @@ fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, Cl
         .filter(|seen| seen.proven && seen.member.id != gone.member.id)
         .filter_map(|seen| seen.endpoint.clone())
         .collect();
-    let settings = crate::client::Settings { endpoints, ..client.settings.clone() };
+    let settings = admin_client::Settings { endpoints, ..client.settings.clone() };
     Ok(Client::new(settings)?)
 }
 

@@ -1,8 +1,8 @@
 //! The leader, and transfer of leadership.
 
 use crate::cli::context::Context;
-use crate::client::{Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
+use admin_client::{Client, Repeat, explained};
 use admin_ui::error::{CHECK_FAILED, CliError, FAILED};
 use admin_ui::output::print_result;
 use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};

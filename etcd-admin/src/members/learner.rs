@@ -1,7 +1,7 @@
 //! From a learner to a voter: wait until it runs, until it has caught up, and until it is let in.
 
-use crate::client::{CallError, Client, Repeat, explained};
 use crate::cluster_view::ClusterView;
+use admin_client::{CallError, Client, Repeat, explained};
 use admin_ui::error::{CliError, TIMED_OUT};
 use admin_ui::progress::{Progress, note};
 use proto::etcdserverpb::{MemberPromoteRequest, StatusRequest};

@@ -18,7 +18,7 @@ pub(crate) use show::{MemberStatus, status};
 pub(crate) use wait::wait;
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

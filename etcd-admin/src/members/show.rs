@@ -1,9 +1,9 @@
 //! member list, status, ok-to-stop, ok-to-remove.
 
 use crate::cli::context::Context;
-use crate::client::{Client, Disk, LeaderChange};
 use crate::cluster_view::{ClusterView, Judgement, LinkState, Seen, headline, role};
 use crate::doctor;
+use admin_client::{Client, Disk, LeaderChange};
 use admin_ui::error::{CHECK_FAILED, CliError};
 use admin_ui::output::size;
 use admin_ui::output::{print_result, table};

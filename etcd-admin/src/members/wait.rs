@@ -2,8 +2,8 @@
 
 use super::args::{Goal, WaitForArgs};
 use crate::cli::context::Context;
-use crate::client::{Client, Repeat, explained};
 use crate::cluster_view::{ClusterView, Seen};
+use admin_client::{Client, Repeat, explained};
 use admin_ui::error::{CliError, TIMED_OUT};
 use admin_ui::output::print_result;
 use admin_ui::progress::note;

@@ -2,7 +2,7 @@
 //! Everything here works on data that no daemon uses.
 
 use super::new_cluster::NewMember;
-use crate::client::download::{part_of, put_in_place};
+use admin_client::download::{part_of, put_in_place};
 use admin_ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
 use membership::Version;

@@ -1,6 +1,6 @@
 //! A daemon of ours on loopback, for as long as a command needs it.
 
-use crate::client::{Client, ConnectionArgs, Local, Repeat, Settings};
+use admin_client::{Client, ConnectionArgs, Local, Repeat, Settings};
 use admin_ui::error::{CliError, FAILED, INTEGRITY, TIMED_OUT};
 use proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;

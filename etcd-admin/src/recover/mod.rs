@@ -14,7 +14,7 @@ mod plan;
 pub(crate) use args::RecoverCommand;
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

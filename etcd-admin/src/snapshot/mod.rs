@@ -15,7 +15,7 @@ mod turn;
 pub(crate) use args::SnapshotCommand;
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

@@ -6,10 +6,10 @@ use super::metrics::Run;
 use super::owner::give_to_owner_of_dir;
 use super::turn::{Turn, recent, turn};
 use crate::cli::context::Context;
-use crate::client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
-use crate::client::{CallError, Client, explained};
 use crate::cluster_view::{ClusterView, Seen};
 use crate::offline::snapshot_file::{Digested, SnapshotFile};
+use admin_client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
+use admin_client::{CallError, Client, explained};
 use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use admin_ui::output::print_result;
 use admin_ui::output::size;
@@ -131,7 +131,7 @@ fn skip(context: &Context, view: &ClusterView, args: &SaveArgs) -> Result<Option
         let seconds = context.now.unix_timestamp() - recent.unix_seconds;
         return Ok(Some(format!("{} was saved {seconds} s ago", recent.file.display())));
     }
-    Ok(match turn(view, crate::client::own_name().as_deref()) {
+    Ok(match turn(view, admin_client::own_name().as_deref()) {
         Turn::Save(reason) => {
             note(&format!("this host saves the snapshot: {reason}"));
             None

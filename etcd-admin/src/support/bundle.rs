@@ -5,10 +5,10 @@
 
 use super::args::BundleArgs;
 use crate::cli::context::Context;
-use crate::client::{Client, settings_of_file};
 use crate::cluster_view::{ClusterView, Seen};
 use crate::doctor::probe;
 use crate::members::MemberStatus;
+use admin_client::{Client, settings_of_file};
 use admin_ui::error::CliError;
 use admin_ui::output::print_result;
 use serde::Serialize;

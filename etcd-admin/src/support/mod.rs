@@ -6,7 +6,7 @@ mod bundle;
 pub(crate) use args::SupportCommand;
 
 use crate::cli::context::Context;
-use crate::client::Client;
+use admin_client::Client;
 use admin_ui::error::CliError;
 use std::process::ExitCode;
 

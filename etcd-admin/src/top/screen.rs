@@ -3,9 +3,9 @@
 
 use super::args::TopArgs;
 use crate::cli::context::Context;
-use crate::client::{Client, Disk, Repeat};
 use crate::cluster_view::{ClusterView, Seen, headline, role};
 use crate::doctor;
+use admin_client::{Client, Disk, Repeat};
 use admin_ui::error::{CliError, FAILED};
 use admin_ui::output::size;
 use admin_ui::output::{Format, print_result, table};

@@ -8,74 +8,74 @@ use std::time::Duration;
 // How to reach the cluster. Each flag has a variable: `--dial-timeout` is `ETCDCTL_DIAL_TIMEOUT`.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct ConnectionArgs {
+pub struct ConnectionArgs {
     /// gRPC endpoints, separated by commas
     #[arg(long, global = true, value_delimiter = ',', value_name = "URLS")]
-    pub(crate) endpoints: Option<Vec<String>>,
+    pub endpoints: Option<Vec<String>>,
     /// CA bundle that verifies the members' certificates
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
-    pub(crate) cacert: Option<PathBuf>,
+    pub cacert: Option<PathBuf>,
     /// Client certificate
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
     /// Key of the client certificate
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
     #[arg(
         help = "username[:password]; the password is asked for if it is missing",
         long,
         global = true,
         value_name = "USER"
     )]
-    pub(crate) user: Option<String>,
+    pub user: Option<String>,
     /// Password for --user, which is then given without one
     #[arg(long, global = true, value_name = "PASSWORD")]
-    pub(crate) password: Option<String>,
+    pub password: Option<String>,
     /// Token to use in place of a user name and password
     #[arg(long, global = true, value_name = "TOKEN")]
-    pub(crate) auth_jwt_token: Option<String>,
+    pub auth_jwt_token: Option<String>,
     /// Timeout for connecting [default: 2s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
-    pub(crate) dial_timeout: Option<Duration>,
+    pub dial_timeout: Option<Duration>,
     /// Timeout for short commands [default: 5s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
-    pub(crate) command_timeout: Option<Duration>,
+    pub command_timeout: Option<Duration>,
     /// Interval between pings of an idle connection [default: 2s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
-    pub(crate) keepalive_time: Option<Duration>,
+    pub keepalive_time: Option<Duration>,
     /// Timeout for the response to a ping [default: 6s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
-    pub(crate) keepalive_timeout: Option<Duration>,
+    pub keepalive_timeout: Option<Duration>,
     /// Largest request, in bytes [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES")]
-    pub(crate) max_request_bytes: Option<i64>,
+    pub max_request_bytes: Option<i64>,
     /// Largest response, in bytes [default: 2147483647]
     #[arg(long, global = true, value_name = "BYTES")]
-    pub(crate) max_recv_bytes: Option<i64>,
+    pub max_recv_bytes: Option<i64>,
     /// Connect to endpoints without a scheme without TLS [default: true]
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
-    pub(crate) insecure_transport: Option<bool>,
+    pub insecure_transport: Option<bool>,
     /// Connect to endpoints found by DNS without TLS [default: true]
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
-    pub(crate) insecure_discovery: Option<bool>,
+    pub insecure_discovery: Option<bool>,
     /// Skip verification of the members' certificates (for tests only)
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
-    pub(crate) insecure_skip_tls_verify: Option<bool>,
+    pub insecure_skip_tls_verify: Option<bool>,
     /// Domain to query for SRV records that name the endpoints
     #[arg(short = 'd', long, global = true, value_name = "DOMAIN")]
-    pub(crate) discovery_srv: Option<String>,
+    pub discovery_srv: Option<String>,
     /// Service name in the SRV records
     #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) discovery_srv_name: Option<String>,
+    pub discovery_srv_name: Option<String>,
     /// Output format of etcdctl's commands: fields, json, protobuf, simple, table
     #[arg(short = 'w', long, global = true, value_name = "FORMAT")]
-    pub(crate) write_out: Option<String>,
+    pub write_out: Option<String>,
     /// Print bytes as hexadecimal digits
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
-    pub(crate) hex: Option<bool>,
+    pub hex: Option<bool>,
     /// Print the settings of the connection
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
-    pub(crate) debug: Option<bool>,
+    pub debug: Option<bool>,
 }
 
 /// Reads a path; an empty one is refused with etcdctl's text.

@@ -3,9 +3,9 @@
 //! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an
 //! endpoint, the configuration of a member on this machine does, if there is one.
 
-use super::args::ConnectionArgs;
-use super::member_config::{self, PageListener};
-use super::trust::TlsFiles;
+use crate::args::ConnectionArgs;
+use crate::member_config::{self, PageListener};
+use crate::trust::TlsFiles;
 use admin_ui::error::CliError;
 use admin_ui::go_flags::{Kind, boolean, duration, read_value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ const WATCH_VARIABLES: [&str; 2] = ["ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_EN
 
 /// The credentials of the user.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credentials {
+pub enum Credentials {
     Password { name: String, password: String },
     Token(String),
 }
@@ -39,39 +39,39 @@ impl std::fmt::Debug for Credentials {
 
 /// All of the connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) endpoints: Vec<String>,
+pub struct Settings {
+    pub endpoints: Vec<String>,
     /// The origin of the endpoints: the flags, a variable, or a member's configuration file.
-    pub(crate) origin: String,
+    pub origin: String,
     /// `true` if a flag or a variable names the endpoints.
-    pub(crate) endpoints_given: bool,
-    pub(crate) tls: TlsFiles,
+    pub endpoints_given: bool,
+    pub tls: TlsFiles,
     /// Endpoints without a scheme are reached without TLS unless files are given.
-    pub(crate) insecure_transport: bool,
+    pub insecure_transport: bool,
     /// In place of the endpoint's host in its certificate.
-    pub(crate) server_name: Option<String>,
+    pub server_name: Option<String>,
     /// Where members serve HTTP, if not where they serve gRPC.
-    pub(crate) pages: Option<PageListener>,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) dial_timeout: Duration,
-    pub(crate) command_timeout: Duration,
+    pub pages: Option<PageListener>,
+    pub credentials: Option<Credentials>,
+    pub dial_timeout: Duration,
+    pub command_timeout: Duration,
     /// `true` if somebody asked for that very time.
-    pub(crate) command_timeout_given: bool,
-    pub(crate) keepalive_time: Duration,
-    pub(crate) keepalive_timeout: Duration,
-    pub(crate) request_bytes_max: usize,
-    pub(crate) answer_bytes_max: usize,
-    pub(crate) write_out: Option<String>,
-    pub(crate) hex: bool,
-    pub(crate) debug: bool,
+    pub command_timeout_given: bool,
+    pub keepalive_time: Duration,
+    pub keepalive_timeout: Duration,
+    pub request_bytes_max: usize,
+    pub answer_bytes_max: usize,
+    pub write_out: Option<String>,
+    pub hex: bool,
+    pub debug: bool,
 }
 
 /// etcd's text of a variable beside its flag.
-pub(crate) const SHADOWED: &str = "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))";
+pub const SHADOWED: &str = "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))";
 
 /// Settings that contradict each other or mean nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
+pub enum SettingsError {
     #[error("{}: {variable}", SHADOWED)]
     Shadowed { variable: String },
     #[error("invalid value {value:?} for {variable}: {reason}")]
@@ -94,7 +94,7 @@ impl From<SettingsError> for CliError {
 
 /// Use of a member's own configuration in place of flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Local {
+pub enum Local {
     /// As the operator's tool does.
     Used,
     /// As etcdctl does.
@@ -147,7 +147,7 @@ impl Variables<'_> {
 
 impl Settings {
     /// Merges all sources. `ask` prompts for the password if only the user is given.
-    pub(crate) fn of(
+    pub fn of(
         args: &ConnectionArgs,
         variables: &BTreeMap<String, String>,
         local: Local,
@@ -226,7 +226,7 @@ impl Settings {
     }
 
     /// Returns the names of variables that begin as those of the flags do and belong to none.
-    pub(crate) fn unrecognized(variables: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn unrecognized(variables: &BTreeMap<String, String>) -> Vec<String> {
         let flags = <ConnectionArgs as clap::Args>::augment_args(clap::Command::new(""));
         let of_flags = flags.get_arguments().filter_map(|flag| flag.get_long().map(variable_of));
         let known: BTreeSet<String> = of_flags.chain(WATCH_VARIABLES.map(str::to_owned)).collect();
@@ -234,7 +234,7 @@ impl Settings {
     }
 
     /// Returns settings for one endpoint that no flag or variable has changed.
-    pub(crate) fn plain(endpoint: &str, tls: TlsFiles) -> Self {
+    pub fn plain(endpoint: &str, tls: TlsFiles) -> Self {
         let second = Duration::from_secs;
         Self {
             endpoints: vec![endpoint.to_owned()],

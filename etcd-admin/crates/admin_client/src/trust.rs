@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 /// Files of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsFiles {
-    pub(crate) cacert: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) skip_verify: bool,
+pub struct TlsFiles {
+    pub cacert: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub skip_verify: bool,
 }
 
 impl TlsFiles {
-    pub(crate) fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         self.cacert.is_some() || self.cert.is_some() || self.key.is_some()
     }
 }
@@ -26,7 +26,7 @@ impl TlsFiles {
 /// A file for TLS that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct TrustError(String);
+pub struct TrustError(String);
 
 impl TrustError {
     fn new(path: &Path, reason: &impl ToString) -> Self {

@@ -1,7 +1,10 @@
 //! The reason for which a connected member does not answer.
 
-use super::broken::alert_remedy;
-use super::{Account, CallError, Client, PageError};
+use crate::broken::alert_remedy;
+use crate::call_error::{CallError, transport};
+use crate::client::Client;
+use crate::http::PageError;
+use crate::member_page::Account;
 use admin_ui::error::CliError;
 use proto::etcdserverpb::StatusRequest;
 use std::error::Error;
@@ -10,15 +13,6 @@ use tonic::Status;
 
 /// Time for the request that looks for the reason.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Returns the step that broke below the call, when the status is not a member's response.
-pub(super) fn transport(status: &Status) -> Option<String> {
-    let mut cause = status.source()?;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    Some(cause.to_string())
-}
 
 /// Returns the TLS alert in the chain of a failed call.
 fn alert(status: &Status) -> Option<rustls::AlertDescription> {
@@ -34,8 +28,25 @@ fn alert(status: &Status) -> Option<rustls::AlertDescription> {
     None
 }
 
+impl Client {
+    /// Returns the known or discoverable reasons of a failure, a line for each endpoint.
+    pub async fn explain(&self, error: &CallError) -> Vec<String> {
+        match error {
+            CallError::Unreachable(broken) => broken.iter().map(ToString::to_string).collect(),
+            CallError::TimedOut { endpoint, limit } => {
+                let cause = format!("no response within {limit:?}");
+                vec![silence(self, endpoint, cause, None).await]
+            }
+            CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => match transport(status) {
+                Some(cause) => vec![silence(self, endpoint, cause, Some(status)).await],
+                None => Vec::new(),
+            },
+        }
+    }
+}
+
 /// Returns one line about the reason for which no response came from `endpoint`.
-pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, status: Option<&Status>) -> String {
+async fn silence(client: &Client, endpoint: &str, cause: String, status: Option<&Status>) -> String {
     if let Some(remedy) = status.and_then(alert).map(alert_remedy).filter(|remedy| !remedy.is_empty()) {
         return format!("{endpoint}: certificate: {cause} ({remedy})");
     }
@@ -82,7 +93,7 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
 }
 
 /// Returns a failure with the step that broke.
-pub(crate) async fn explained(client: &Client, error: CallError) -> CliError {
+pub async fn explained(client: &Client, error: CallError) -> CliError {
     let lines = match &error {
         CallError::Unreachable(_) => Vec::new(),
         CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => client.explain(&error).await,

@@ -1,7 +1,9 @@
 //! The HTTP pages of one member, over a connection of their own: they are served while gRPC is not.
 
-use super::broken::{Broken, Step};
-use super::{Address, Client, dial};
+use crate::address::Address;
+use crate::broken::{Broken, Step};
+use crate::client::Client;
+use crate::dial;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -10,7 +12,7 @@ const PAGE_BYTES_MAX: u64 = 16 << 20;
 
 /// The reason for which a page could not be read.
 #[derive(Clone, Debug)]
-pub(crate) enum PageError {
+pub enum PageError {
     /// No connection, or it broke before the response.
     Broken(Broken),
     /// The member answered with another status than 200.
@@ -31,14 +33,14 @@ impl std::fmt::Display for PageError {
 
 impl Client {
     /// Returns the metrics page of the endpoint in use, within the time that a command has.
-    pub(crate) async fn metrics_page(&self) -> Result<String, String> {
+    pub async fn metrics_page(&self) -> Result<String, String> {
         let endpoint = self.session().await.map(|session| session.endpoint().to_owned()).unwrap_or_default();
         let position = self.addresses.iter().position(|address| address.to_string() == endpoint).unwrap_or(0);
         self.page_of(position, "/metrics").await.map_err(|error| error.to_string())
     }
 
     /// Returns a page of the first endpoint, within the time that a command has.
-    pub(crate) async fn page(&self, path: &str) -> Result<String, PageError> {
+    pub async fn page(&self, path: &str) -> Result<String, PageError> {
         self.page_of(0, path).await
     }
 
@@ -92,7 +94,7 @@ impl Client {
                 address,
                 Step::Rpc,
                 "the connection was closed",
-                super::broken::HUNG_UP,
+                crate::broken::HUNG_UP,
             ))),
             // A member that closes without TLS's farewell has sent the whole page all the same: its
             // end is marked by the connection.

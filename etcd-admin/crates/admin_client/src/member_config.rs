@@ -1,6 +1,6 @@
 //! The configuration of a member on this machine, so that an operator there needs no flags.
 
-use super::trust::TlsFiles;
+use crate::trust::TlsFiles;
 use config::{Endpoint, Environment, Start};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub(crate) struct LocalMember {
 /// A listener for HTTP beside that for gRPC (`--listen-client-http-urls`). Members of a cluster are
 /// configured alike: the same scheme and port are tried at the hosts of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PageListener {
+pub struct PageListener {
     pub(crate) scheme: String,
     pub(crate) port: u16,
 }
@@ -61,13 +61,13 @@ pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalM
 
 /// Returns the name of this machine's member. `None` if no configuration is there or it cannot be
 /// read.
-pub(crate) fn own_name() -> Option<String> {
+pub fn own_name() -> Option<String> {
     let variables = std::env::vars().filter(|(name, _)| name == VARIABLE).collect();
     look(&variables).ok().flatten().map(|member| member.name)
 }
 
 /// Reads one file.
-pub(crate) fn settings(path: &Path) -> Result<config::Loaded, String> {
+pub fn settings(path: &Path) -> Result<config::Loaded, String> {
     let args = ["--config-file".to_owned(), path.display().to_string()];
     match config::load(&args, &[], &Files).map_err(|problem| problem.to_string())? {
         Start::Serve(loaded) | Start::Check(loaded) => Ok(*loaded),
@@ -122,7 +122,7 @@ fn reachable(url: &config::Url) -> String {
 }
 
 /// Returns the daemon's verdict on the text of a configuration.
-pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, String> {
+pub fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, String> {
     struct Text<'a>(&'a str);
     impl Environment for Text<'_> {
         fn read_file(&self, _path: &Path) -> Result<String, String> {

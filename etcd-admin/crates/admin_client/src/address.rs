@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// One endpoint. Its text is kept as it was given, because answers name it so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     text: String,
     pub(crate) place: Place,
     pub(crate) encryption: Encryption,
@@ -30,7 +30,7 @@ pub(crate) enum Encryption {
 /// The reason why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an endpoint: {reason}; write it as https://HOST:2379, HOST:2379 or unix:///PATH")]
-pub(crate) struct AddressError {
+pub struct AddressError {
     text: String,
     reason: &'static str,
 }

@@ -1,7 +1,8 @@
 //! The page /debug/member of a member of ours, and the connections that a real etcd shows on its
 //! metrics page.
 
-use super::{Client, PageError};
+use crate::client::Client;
+use crate::http::PageError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,107 +11,107 @@ const PATH: &str = "/debug/member";
 /// The state of a member by its own account. Identifiers are hexadecimal text.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct MemberPage {
-    pub(crate) member_id: String,
-    pub(crate) cluster_id: String,
+pub struct MemberPage {
+    pub member_id: String,
+    pub cluster_id: String,
     pub(crate) name: String,
-    pub(crate) etcd_version: String,
-    pub(crate) package_version: String,
+    pub etcd_version: String,
+    pub package_version: String,
     /// RFC 3339.
-    pub(crate) time: String,
-    pub(crate) role: String,
-    pub(crate) term: u64,
-    pub(crate) leader: Option<String>,
-    pub(crate) last_leader_change: Option<LeaderChange>,
-    pub(crate) applied_index: u64,
-    pub(crate) last_index: u64,
-    pub(crate) last_term: u64,
-    pub(crate) revision: i64,
-    pub(crate) database_bytes: u64,
-    pub(crate) quota_bytes: i64,
-    pub(crate) disk: Option<Disk>,
-    pub(crate) alarms: Vec<PageAlarm>,
-    pub(crate) certificates: Vec<PageCertificate>,
-    pub(crate) members: Vec<PageMember>,
-    pub(crate) peers: Vec<PagePeer>,
+    pub time: String,
+    pub role: String,
+    pub term: u64,
+    pub leader: Option<String>,
+    pub last_leader_change: Option<LeaderChange>,
+    pub applied_index: u64,
+    pub last_index: u64,
+    pub last_term: u64,
+    pub revision: i64,
+    pub database_bytes: u64,
+    pub quota_bytes: i64,
+    pub disk: Option<Disk>,
+    pub alarms: Vec<PageAlarm>,
+    pub certificates: Vec<PageCertificate>,
+    pub members: Vec<PageMember>,
+    pub peers: Vec<PagePeer>,
 }
 
 /// A change of the leader, as one member saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct LeaderChange {
+pub struct LeaderChange {
     /// RFC 3339: when the new leader became known.
-    pub(crate) time: String,
+    pub time: String,
     /// The leader before; `None` if none was known.
-    pub(crate) from: Option<String>,
-    pub(crate) to: String,
-    pub(crate) term: u64,
+    pub from: Option<String>,
+    pub to: String,
+    pub term: u64,
     /// `start`, `transfer`, `process_ended`, `election_timeout` or `other_member`.
-    pub(crate) cause: String,
-    pub(crate) leaderless_milliseconds: u64,
+    pub cause: String,
+    pub leaderless_milliseconds: u64,
 }
 
 /// The file system of a data directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Disk {
-    pub(crate) path: String,
-    pub(crate) free_bytes: u64,
-    pub(crate) total_bytes: u64,
+pub struct Disk {
+    pub path: String,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
 }
 
 impl Disk {
     /// Returns the free share in percent.
-    pub(crate) fn free_percent(&self) -> u64 {
+    pub fn free_percent(&self) -> u64 {
         self.free_bytes.saturating_mul(100).checked_div(self.total_bytes).unwrap_or(0)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PageAlarm {
-    pub(crate) member_id: String,
-    pub(crate) alarm: String,
+pub struct PageAlarm {
+    pub member_id: String,
+    pub alarm: String,
 }
 
 /// A certificate or CRL that a member uses.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PageCertificate {
-    pub(crate) setting: String,
-    pub(crate) subject: String,
-    pub(crate) days_left: i64,
+pub struct PageCertificate {
+    pub setting: String,
+    pub subject: String,
+    pub days_left: i64,
 }
 
 /// A member as another one lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct PageMember {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) peer_urls: Vec<String>,
-    pub(crate) client_urls: Vec<String>,
-    pub(crate) is_learner: bool,
+pub struct PageMember {
+    pub id: String,
+    pub name: String,
+    pub peer_urls: Vec<String>,
+    pub client_urls: Vec<String>,
+    pub is_learner: bool,
 }
 
 /// The connections of a member to another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(crate) struct PagePeer {
-    pub(crate) id: String,
-    pub(crate) streams_in: u64,
-    pub(crate) streams_out: u64,
-    pub(crate) clock_drift_milliseconds: Option<i64>,
-    pub(crate) problem: Option<PageProblem>,
+pub struct PagePeer {
+    pub id: String,
+    pub streams_in: u64,
+    pub streams_out: u64,
+    pub clock_drift_milliseconds: Option<i64>,
+    pub problem: Option<PageProblem>,
 }
 
 /// The reason for which a stream is not open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct PageProblem {
-    pub(crate) reason: String,
-    pub(crate) error: String,
-    pub(crate) remedy: String,
+pub struct PageProblem {
+    pub reason: String,
+    pub error: String,
+    pub remedy: String,
 }
 
 /// The account that a member gives of itself beside the Status RPC.
 #[derive(Clone, Debug)]
-pub(crate) enum Account {
+pub enum Account {
     /// A member of ours.
     Own(Box<MemberPage>),
     /// A real etcd: whether it reaches each of the other members, by id.
@@ -121,7 +122,7 @@ pub(crate) enum Account {
 
 impl Client {
     /// Reads the account of the member at the first endpoint.
-    pub(crate) async fn account(&self) -> Account {
+    pub async fn account(&self) -> Account {
         match self.page(PATH).await {
             Ok(page) => match serde_json::from_str(&page) {
                 Ok(page) => Account::Own(Box::new(page)),

@@ -1,7 +1,7 @@
 //! One connection, step by step, so that a failure can name its step.
 
-use super::address::{Address, Encryption, Place};
-use super::broken::{Broken, Step};
+use crate::address::{Address, Encryption, Place};
+use crate::broken::{Broken, Step};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;

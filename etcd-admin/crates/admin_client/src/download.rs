@@ -4,7 +4,7 @@
 //! synced too. A download that fails removes its part. One that is killed leaves it: the next one,
 //! or `snapshot prune`, removes it. A part that is being written is locked.
 
-use super::Session;
+use crate::session::Session;
 use backend_file::bolt::{TRAILER_BYTES, has_trailer};
 use proto::etcdserverpb::SnapshotRequest;
 use sha2::{Digest as _, Sha256};
@@ -16,17 +16,17 @@ use tonic::Status;
 
 /// The written file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Downloaded {
-    pub(crate) bytes: u64,
+pub struct Downloaded {
+    pub bytes: u64,
     /// Storage version, as the server reports it; empty before 3.6.
-    pub(crate) version: String,
+    pub version: String,
     /// The digest at the end of the file, which is that of all before it.
-    pub(crate) sha256: [u8; 32],
+    pub sha256: [u8; 32],
 }
 
 /// The reason why there is no file.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DownloadError {
+pub enum DownloadError {
     #[error("{}", .0.message())]
     Call(Status),
     #[error("{}: {source}", path.display())]
@@ -72,7 +72,7 @@ impl Trailing {
 
 /// A file that grows under the name of its part. Dropped before it is complete, it is removed.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     file: File,
     part: PathBuf,
     path: PathBuf,
@@ -84,7 +84,7 @@ impl Part {
     ///
     /// # Errors
     /// `AlreadyExists` if `path` is there or another process writes it.
-    pub(crate) fn begin(path: &Path) -> Result<Self, DownloadError> {
+    pub fn begin(path: &Path) -> Result<Self, DownloadError> {
         let must_be_free =
             || if path.exists() { Err(taken(path, "it is there already: nothing is overwritten")) } else { Ok(()) };
         must_be_free()?;
@@ -111,7 +111,7 @@ impl Part {
 
     /// As [`Part::begin`] below `dir`, for `STEM.db` or, where that is taken, `STEM-2.db` and so
     /// on.
-    pub(crate) fn begin_numbered(dir: &Path, stem: &str) -> Result<Self, DownloadError> {
+    pub fn begin_numbered(dir: &Path, stem: &str) -> Result<Self, DownloadError> {
         for number in 1..NUMBERS_MAX {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
             match Self::begin(&dir.join(format!("{stem}{suffix}.db"))) {
@@ -123,7 +123,7 @@ impl Part {
     }
 
     /// Returns the place of the complete file.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -156,7 +156,7 @@ const NUMBERS_MAX: u32 = 100;
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub(crate) fn abandoned_parts(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn abandoned_parts(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
@@ -171,7 +171,7 @@ pub(crate) fn abandoned_parts(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Writes the state of the member at the other end to `path`, as etcdctl does: a file that is there
 /// is replaced.
-pub(crate) async fn download(
+pub async fn download(
     session: &Session,
     path: &Path,
     progress: impl FnMut(u64, u64),
@@ -182,7 +182,7 @@ pub(crate) async fn download(
 
 /// Writes the state of the member at the other end. `progress` gets the bytes so far and those that
 /// are still to come.
-pub(crate) async fn download_into(
+pub async fn download_into(
     session: &Session,
     mut part: Part,
     mut progress: impl FnMut(u64, u64),
@@ -207,14 +207,14 @@ pub(crate) async fn download_into(
 }
 
 /// The name under which a file grows.
-pub(crate) fn part_of(path: &Path) -> PathBuf {
+pub fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
 }
 
 /// Renames a file that is complete and synced; durable when it returns.
-pub(crate) fn put_in_place(part: &Path, path: &Path) -> Result<(), DownloadError> {
+pub fn put_in_place(part: &Path, path: &Path) -> Result<(), DownloadError> {
     let failed = |source| DownloadError::File { path: path.to_owned(), source };
     std::fs::rename(part, path).map_err(failed)?;
     File::open(certs::files::dir_of(path)).and_then(|dir| dir.sync_all()).map_err(failed)

@@ -1,6 +1,6 @@
 //! A failed connection: the step that broke, the reason, and the remedy.
 
-use super::Address;
+use crate::address::Address;
 use std::fmt;
 use std::io;
 
@@ -28,7 +28,7 @@ impl Step {
 
 /// The reason why one endpoint could not be used.
 #[derive(Clone, Debug)]
-pub(crate) struct Broken {
+pub struct Broken {
     pub(crate) endpoint: String,
     pub(crate) step: Step,
     cause: String,
@@ -136,12 +136,12 @@ fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
 
 impl Broken {
     /// Returns `true` if no connection came about at all.
-    pub(crate) fn is_unreachable(&self) -> bool {
+    pub fn is_unreachable(&self) -> bool {
         matches!(self.step, Step::Name | Step::Tcp)
     }
 
     /// Returns step, cause and remedy.
-    pub(crate) fn without_endpoint(&self) -> String {
+    pub fn without_endpoint(&self) -> String {
         let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
         format!("{}: {}{remedy}", self.step.name(), self.cause)
     }

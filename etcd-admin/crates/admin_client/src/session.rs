@@ -1,8 +1,8 @@
 //! One connection to one member, and the services on it.
 
-use super::broken::{Broken, Step};
-use super::dial::Connector;
-use super::settings::{Credentials, Settings};
+use crate::broken::{Broken, Step};
+use crate::dial::Connector;
+use crate::settings::{Credentials, Settings};
 use proto::etcdserverpb::AuthenticateRequest;
 use rpc::etcdserverpb::{
     auth_client::AuthClient, cluster_client::ClusterClient, kv_client::KvClient, lease_client::LeaseClient,
@@ -23,7 +23,7 @@ const PING_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
 /// Adds the user's token to every call.
 #[derive(Clone, Debug)]
-pub(crate) struct Token(Option<AsciiMetadataValue>);
+pub struct Token(Option<AsciiMetadataValue>);
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -38,7 +38,7 @@ type Transport = InterceptedService<Channel, Token>;
 
 /// A connection; cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Session {
+pub struct Session {
     endpoint: String,
     channel: Channel,
     token: Token,
@@ -55,7 +55,7 @@ pub(crate) enum ConnectError {
 
 macro_rules! service {
     ($name:ident, $client:ident) => {
-        pub(crate) fn $name(&self) -> $client<Transport> {
+        pub fn $name(&self) -> $client<Transport> {
             let client = $client::with_interceptor(self.channel.clone(), self.token.clone());
             client.max_decoding_message_size(self.answer_bytes_max).max_encoding_message_size(self.request_bytes_max)
         }
@@ -130,13 +130,13 @@ impl Session {
         Ok(Token(Some(token)))
     }
 
-    pub(crate) fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 }
 
 /// A call that a member without a leader is to refuse or end.
-pub(crate) fn require_leader<T>(message: T) -> Request<T> {
+pub fn require_leader<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("hasleader", AsciiMetadataValue::from_static("true"));
     request
