@@ -8,7 +8,6 @@ mod cli;
 mod cluster_config;
 mod cluster_view;
 mod doctor;
-mod etcdctl;
 mod explain;
 mod host;
 mod init;

@@ -4,12 +4,12 @@ use crate::cli::args;
 use crate::cli::args::{Arguments, Command, GlobalArgs};
 use crate::cli::context::Context;
 use crate::cli::dispatch;
-use crate::etcdctl::{self, Ctl, CtlError};
 use crate::maintenance::{self, RescueArgs};
 use admin_client::{CallError, Client, ConnectionArgs, Local, Settings};
 use admin_ui::error::{self, CliError, FAILED};
 use admin_ui::output::Format;
 use clap::FromArgMatches as _;
+use etcdctl::{self, Ctl, CtlError};
 use std::ffi::OsString;
 use std::process::ExitCode;
 

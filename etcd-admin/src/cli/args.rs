@@ -1,7 +1,6 @@
 //! The command line.
 
 use crate::doctor::{BenchCommand, DoctorCommand, PreflightArgs};
-use crate::etcdctl::SharedCommand;
 use crate::explain::ExplainArgs;
 use crate::init::{AdoptArgs, InitCommand, JoinArgs};
 use crate::maintenance::{MaintenanceCommand, RescueArgs, RollArgs};
@@ -15,6 +14,7 @@ use admin_client::ConnectionArgs;
 use admin_ui::go_flags::as_in_go;
 use admin_ui::output::Format;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use etcdctl::SharedCommand;
 use std::path::PathBuf;
 
 /// Operate etcd clusters: members, certificates, snapshots, recovery

@@ -1,11 +1,11 @@
 //! txn: comparisons and operations from the input.
 
-use super::Ctl;
-use super::args::{DelArgs, GetArgs, PutArgs, TxnArgs};
-use super::error::{CtlError, Exit};
-use super::keys::{self, unquote};
-use super::kv::{delete_request, put_request, range_request};
-use super::print::say;
+use crate::args::{DelArgs, GetArgs, PutArgs, TxnArgs};
+use crate::context::{Ctl, none};
+use crate::error::{CtlError, Exit};
+use crate::keys::{self, unquote};
+use crate::kv::{delete_request, put_request, range_request};
+use crate::print::say;
 use admin_client::Repeat;
 use admin_ui::go_flags::{self, Line, as_in_go, signed};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -16,7 +16,7 @@ use proto::etcdserverpb::{Compare, RequestOp, TxnRequest};
 use std::io::BufRead;
 
 pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), CtlError> {
-    super::none(&words.args, "txn command does not accept argument")?;
+    none(&words.args, "txn command does not accept argument")?;
     let prompt = |text: &str| if words.interactive { say(format!("{text}\n").as_bytes()) } else { Ok(()) };
     let mut request = TxnRequest::default();
     prompt("compares:")?;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 /// Commands that this tool has under the same names.
 #[derive(Debug, Subcommand)]
-pub(crate) enum SharedCommand {
+pub enum SharedCommand {
     /// Gets the key or a range of keys
     Get(GetArgs),
     /// Puts the given key into the store
@@ -94,12 +94,12 @@ pub(crate) enum EtcdctlCommand {
 
 /// Arguments and nothing else.
 #[derive(Debug, Args)]
-pub(crate) struct Plain {
+pub struct Plain {
     pub(crate) args: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ClusterFlag {
+pub struct ClusterFlag {
     pub(crate) args: Vec<String>,
     /// Uses all endpoints from the cluster member list
     #[arg(long)]
@@ -108,7 +108,7 @@ pub(crate) struct ClusterFlag {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
-pub(crate) struct GetArgs {
+pub struct GetArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Linearizable (l) or serializable (s)
@@ -155,7 +155,7 @@ pub(crate) struct GetArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PutArgs {
+pub struct PutArgs {
     #[arg(value_name = "KEY [VALUE]")]
     pub(crate) args: Vec<OsString>,
     /// Lease, in hexadecimal, to attach to the key
@@ -174,7 +174,7 @@ pub(crate) struct PutArgs {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
-pub(crate) struct DelArgs {
+pub struct DelArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Deletes keys with matching prefix
@@ -192,7 +192,7 @@ pub(crate) struct DelArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TxnArgs {
+pub struct TxnArgs {
     pub(crate) args: Vec<String>,
     /// Asks for the parts of the transaction
     #[arg(short, long)]
@@ -200,7 +200,7 @@ pub(crate) struct TxnArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CompactionArgs {
+pub struct CompactionArgs {
     #[arg(value_name = "REVISION", allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
     /// Waits until all old revisions are removed
@@ -209,7 +209,7 @@ pub(crate) struct CompactionArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WatchArgs {
+pub struct WatchArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Reads watch requests from the input
@@ -241,7 +241,7 @@ pub(crate) struct WatchFlags {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum LeaseCommand {
+pub enum LeaseCommand {
     /// Creates leases
     Grant(Numbers),
     /// Revokes leases
@@ -266,13 +266,13 @@ pub(crate) enum LeaseCommand {
 
 /// Arguments of which one may be below zero.
 #[derive(Debug, Args)]
-pub(crate) struct Numbers {
+pub struct Numbers {
     #[arg(allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct EndpointArgs {
+pub struct EndpointArgs {
     /// Uses all endpoints from the cluster member list
     #[arg(long, global = true)]
     pub(crate) cluster: bool,
@@ -296,7 +296,7 @@ pub(crate) enum EndpointCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum AlarmCommand {
+pub enum AlarmCommand {
     /// Lists all alarms
     List(Plain),
     /// Disarms all alarms
@@ -304,7 +304,7 @@ pub(crate) enum AlarmCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum AuthCommand {
+pub enum AuthCommand {
     /// Enables authentication
     Enable(Plain),
     /// Disables authentication
@@ -314,7 +314,7 @@ pub(crate) enum AuthCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum UserCommand {
+pub enum UserCommand {
     /// Adds a new user
     Add {
         #[arg(value_name = "NAME or NAME:PASSWORD")]
@@ -354,7 +354,7 @@ pub(crate) enum UserCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum RoleCommand {
+pub enum RoleCommand {
     /// Adds a new role
     Add(Plain),
     /// Deletes a role
@@ -370,7 +370,7 @@ pub(crate) enum RoleCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PermissionArgs {
+pub struct PermissionArgs {
     pub(crate) args: Vec<String>,
     /// The permission is of a prefix
     #[arg(long)]
@@ -381,7 +381,7 @@ pub(crate) struct PermissionArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LockArgs {
+pub struct LockArgs {
     #[arg(value_name = "NAME [COMMAND]")]
     pub(crate) args: Vec<OsString>,
     /// Time to live of the session, in seconds
@@ -390,7 +390,7 @@ pub(crate) struct LockArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ElectArgs {
+pub struct ElectArgs {
     #[arg(value_name = "NAME [PROPOSAL]")]
     pub(crate) args: Vec<OsString>,
     /// Observes, and does not take part
@@ -399,7 +399,7 @@ pub(crate) struct ElectArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum CheckCommand {
+pub enum CheckCommand {
     /// Checks the performance of the cluster
     #[command(mut_arg("prefix", |prefix| prefix.help("Prefix of the keys that are written [default: /etcdctl-check-perf/]")))]
     Perf(CheckArgs),
@@ -409,7 +409,7 @@ pub(crate) enum CheckCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
+pub struct CheckArgs {
     /// Workload: s(mall), m(edium), l(arge), xl (xLarge)
     #[arg(long, default_value = "s")]
     pub(crate) load: String,
@@ -425,7 +425,7 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct MirrorArgs {
+pub struct MirrorArgs {
     #[arg(value_name = "DESTINATION")]
     pub(crate) args: Vec<String>,
     /// Prefix of the keys to mirror
@@ -459,7 +459,7 @@ pub(crate) struct MirrorArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum DowngradeCommand {
+pub enum DowngradeCommand {
     /// Checks whether the cluster may be downgraded
     Validate(Plain),
     /// Starts a downgrade

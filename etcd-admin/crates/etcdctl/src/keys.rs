@@ -1,6 +1,6 @@
 //! Ranges of keys, numbers and quoted words, as etcdctl reads them.
 
-use super::error::CtlError;
+use crate::error::CtlError;
 use admin_ui::go_flags::{signed, unsigned};
 use bytes::Bytes;
 use std::ffi::OsString;

@@ -3,7 +3,7 @@
 use super::json::{Object, list};
 use super::text::hex;
 use super::{Printer, Shown, header, header_fields, with_header};
-use crate::etcdctl::error::CtlError;
+use crate::error::CtlError;
 use go_text::quoted;
 use prost::Message as _;
 use proto::etcdserverpb::response_op::Response;

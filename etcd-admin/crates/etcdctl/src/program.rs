@@ -1,6 +1,9 @@
 //! The program under the name `etcdctl`: etcdctl's commands, flags, outputs and exit codes.
 
-use crate::etcdctl::{self, Ctl, CtlError, Etcdctl, EtcdctlCommand, OwnCommand};
+use crate::args::{Etcdctl, EtcdctlCommand, OwnCommand};
+use crate::context::{Ctl, version};
+use crate::dispatch::{self, options_text};
+use crate::error::CtlError;
 use admin_client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError};
 use admin_ui::go_flags::{self, Line, as_in_go, show_help};
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -18,7 +21,7 @@ fn command() -> clap::Command {
     })
 }
 
-pub(crate) fn run(args: &[OsString]) -> ExitCode {
+pub fn run(args: &[OsString]) -> ExitCode {
     let command = command();
     let line = match go_flags::read(&command, args.get(1..).unwrap_or_default()) {
         Ok(Line::Run(line)) => line,
@@ -47,10 +50,10 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             ended(admin_ui::output::say(&script).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Options) => {
-            let shown = etcdctl::options_text(&command);
+            let shown = options_text(&command);
             ended(admin_ui::output::say(&shown).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
-        EtcdctlCommand::Own(OwnCommand::Version) => ended(etcdctl::version(), &[]),
+        EtcdctlCommand::Own(OwnCommand::Version) => ended(version(), &[]),
         wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),
     }
 }
@@ -90,8 +93,8 @@ fn serve(connection: &ConnectionArgs, wanted: EtcdctlCommand) -> ExitCode {
             Err(ctl_error) => return ended(Err(ctl_error), &[]),
         };
         let run = match wanted {
-            EtcdctlCommand::Shared(command) => etcdctl::run(&ctl, command).await,
-            EtcdctlCommand::Own(command) => etcdctl::run_own(&ctl, command).await,
+            EtcdctlCommand::Shared(command) => dispatch::run(&ctl, command).await,
+            EtcdctlCommand::Own(command) => dispatch::run_own(&ctl, command).await,
         };
         let explained = match &run {
             Err(CtlError { call: Some(call), .. }) => ctl.client.explain(call).await,

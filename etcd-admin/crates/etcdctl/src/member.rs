@@ -1,10 +1,10 @@
 //! member, as in etcdctl: the request is executed at once.
 
-use super::args::MemberCommand;
-use super::error::{CtlError, Exit};
-use super::keys::member_id;
-use super::print::{Format, MemberChanged, MembersListed, say};
-use super::{Ctl, one};
+use crate::args::MemberCommand;
+use crate::context::{Ctl, one};
+use crate::error::{CtlError, Exit};
+use crate::keys::member_id;
+use crate::print::{Format, MemberChanged, MembersListed, say};
 use admin_client::Repeat;
 use go_text::quoted;
 use proto::etcdserverpb::{

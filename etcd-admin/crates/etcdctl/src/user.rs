@@ -1,9 +1,9 @@
 //! user.
 
-use super::args::UserCommand;
-use super::error::CtlError;
-use super::print::{RoleShown, TextResponse, UserShown, say};
-use super::{Ctl, none, one};
+use crate::args::UserCommand;
+use crate::context::{Ctl, none, one};
+use crate::error::CtlError;
+use crate::print::{RoleShown, TextResponse, UserShown, say};
 use admin_client::Repeat;
 use proto::authpb::UserAddOptions;
 use proto::etcdserverpb::{

@@ -1,9 +1,9 @@
 //! lock and elect: the server's services do the waiting, a lease of our own the holding.
 
-use super::Ctl;
-use super::args::{ElectArgs, LockArgs};
-use super::error::{CtlError, Exit};
-use super::session_lease::SessionLease;
+use crate::args::{ElectArgs, LockArgs};
+use crate::context::Ctl;
+use crate::error::{CtlError, Exit};
+use crate::session_lease::SessionLease;
 use admin_client::{CallError, RECONNECT_PAUSE, Repeat, Session};
 use bytes::Bytes;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};

@@ -1,10 +1,10 @@
 //! alarm, defrag, move-leader, downgrade.
 
-use super::args::{AlarmCommand, ClusterFlag, DowngradeCommand};
-use super::endpoint::{at, endpoints};
-use super::error::{CtlError, Exit};
-use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
-use super::{Ctl, none, one};
+use crate::args::{AlarmCommand, ClusterFlag, DowngradeCommand};
+use crate::context::{Ctl, none, one};
+use crate::endpoint::{at, endpoints};
+use crate::error::{CtlError, Exit};
+use crate::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use admin_client::Repeat;
 use admin_ui::go_flags::unsigned;
 use proto::etcdserverpb::alarm_request::AlarmAction;

@@ -1,8 +1,8 @@
 //! snapshot save.
 
-use super::error::{CtlError, Exit};
-use super::print::say;
-use super::{Ctl, one};
+use crate::context::{Ctl, one};
+use crate::error::{CtlError, Exit};
+use crate::print::say;
 use admin_client::CallError;
 use admin_client::download::{DownloadError, download};
 use std::path::Path;

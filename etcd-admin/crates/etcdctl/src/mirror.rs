@@ -1,10 +1,10 @@
 //! make-mirror: the present keys, then their changes, into another cluster.
 
-use super::Ctl;
-use super::args::MirrorArgs;
-use super::error::{CtlError, Exit};
-use super::keys::prefix_end;
-use super::print::say;
+use crate::args::MirrorArgs;
+use crate::context::Ctl;
+use crate::error::{CtlError, Exit};
+use crate::keys::prefix_end;
+use crate::print::say;
 use admin_client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;

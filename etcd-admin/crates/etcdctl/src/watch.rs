@@ -1,11 +1,11 @@
 //! watch: events as they come, for one range or for those that the input names; a command for each
 //! of them.
 
-use super::Ctl;
-use super::args::{WatchArgs, WatchFlags};
-use super::error::{CtlError, Exit};
-use super::keys::{self, Keys};
-use super::print::{Watched, kind, say, tell};
+use crate::args::{WatchArgs, WatchFlags};
+use crate::context::Ctl;
+use crate::error::{CtlError, Exit};
+use crate::keys::{self, Keys};
+use crate::print::{Watched, kind, say, tell};
 use admin_client::{CallError, Session, is_lost, require_leader};
 use admin_ui::go_flags::{self, as_in_go};
 use clap::{Args as _, FromArgMatches as _};

@@ -1,6 +1,6 @@
 //! A lease that lives as long as this process does, and the renewals that keep it.
 
-use super::error::CtlError;
+use crate::error::CtlError;
 use admin_client::{CallError, Client, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest};
 use std::time::Duration;

@@ -19,12 +19,12 @@ pub(crate) enum Exit {
 
 /// The line that etcdctl prints behind `Error: `, and our addition to it.
 #[derive(Debug)]
-pub(crate) struct CtlError {
+pub struct CtlError {
     pub(crate) exit: Exit,
     /// Empty when all has been said.
-    pub(crate) text: String,
+    pub text: String,
     /// The failed call, for further diagnosis.
-    pub(crate) call: Option<CallError>,
+    pub call: Option<CallError>,
 }
 
 impl CtlError {
@@ -65,7 +65,7 @@ impl CtlError {
     }
 
     /// As this tool ends: every code has one meaning.
-    pub(crate) fn own_code(&self) -> u8 {
+    pub fn own_code(&self) -> u8 {
         match (self.exit, self.call.as_ref()) {
             (Exit::Child(code), _) => code,
             (Exit::InvalidInput | Exit::BadFeature | Exit::BadArguments, _) => error::USAGE,

@@ -1,10 +1,10 @@
 //! get, put, del, compaction.
 
-use super::args::{CompactionArgs, DelArgs, GetArgs, PutArgs};
-use super::error::{CtlError, Exit};
-use super::keys::Keys;
-use super::print::{Format, Printer, say, tell};
-use super::{Ctl, one};
+use crate::args::{CompactionArgs, DelArgs, GetArgs, PutArgs};
+use crate::context::{Ctl, one};
+use crate::error::{CtlError, Exit};
+use crate::keys::Keys;
+use crate::print::{Format, Printer, say, tell};
 use admin_client::Repeat;
 use admin_ui::go_flags::signed;
 use bytes::Bytes;

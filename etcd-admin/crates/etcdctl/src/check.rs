@@ -1,10 +1,10 @@
 //! check perf and datascale: loads of known size, and whether the cluster bears them.
 
-use super::Ctl;
-use super::args::{CheckArgs, CheckCommand};
-use super::error::{CtlError, Exit};
-use super::keys::prefix_end;
-use super::print::say;
+use crate::args::{CheckArgs, CheckCommand};
+use crate::context::Ctl;
+use crate::error::{CtlError, Exit};
+use crate::keys::prefix_end;
+use crate::print::say;
 use admin_client::{Repeat, Session};
 use bytes::Bytes;
 use futures::future::join_all;

@@ -1,9 +1,9 @@
 //! endpoint health, status, hashkv.
 
-use super::Ctl;
-use super::args::{EndpointArgs, EndpointCommand};
-use super::error::{CtlError, Exit};
-use super::print::{Hashes, Health, Healths, Statuses, tell};
+use crate::args::{EndpointArgs, EndpointCommand};
+use crate::context::Ctl;
+use crate::error::{CtlError, Exit};
+use crate::print::{Hashes, Health, Healths, Statuses, tell};
 use admin_client::{CallError, Client, Repeat};
 use futures::future::join_all;
 use proto::etcdserverpb::alarm_request::AlarmAction;

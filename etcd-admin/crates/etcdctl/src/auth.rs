@@ -1,10 +1,10 @@
 //! auth and role.
 
-use super::args::{AuthCommand, PermissionArgs, RoleCommand};
-use super::error::CtlError;
-use super::keys::prefix_end;
-use super::print::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, say};
-use super::{Ctl, none, one};
+use crate::args::{AuthCommand, PermissionArgs, RoleCommand};
+use crate::context::{Ctl, none, one};
+use crate::error::CtlError;
+use crate::keys::prefix_end;
+use crate::print::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, say};
 use admin_client::{CallError, Repeat};
 use bytes::Bytes;
 use proto::authpb::{Permission, permission::Type};

@@ -15,7 +15,7 @@ pub(crate) use kv::{Watched, kind};
 pub(crate) use lease::{Granted, KeptAlive, Leases, Revoked, TimeToLive};
 pub(crate) use text::duration;
 
-use super::error::{CtlError, Exit};
+use crate::error::{CtlError, Exit};
 use json::Object;
 use proto::etcdserverpb::ResponseHeader;
 use std::io::Write as _;

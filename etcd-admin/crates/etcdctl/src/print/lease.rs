@@ -2,7 +2,7 @@
 
 use super::json::{Object, base64, list};
 use super::{Printer, Shown, header, header_fields, with_header};
-use crate::etcdctl::error::CtlError;
+use crate::error::CtlError;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{

@@ -1,7 +1,7 @@
 //! The context of every command of etcdctl, and the checks of their arguments.
 
-use super::error::CtlError;
-use super::print::{self, Format, Printer};
+use crate::error::CtlError;
+use crate::print::{self, Format, Printer};
 use admin_client::{Client, Settings};
 use config::ETCD_VERSION;
 
@@ -9,13 +9,13 @@ const API_VERSION: &str = "3.7";
 
 /// The context of every command of etcdctl.
 #[derive(Debug)]
-pub(crate) struct Ctl {
-    pub(crate) client: Client,
+pub struct Ctl {
+    pub client: Client,
     pub(crate) printer: Printer,
 }
 
 impl Ctl {
-    pub(crate) fn new(settings: Settings) -> Result<Self, CtlError> {
+    pub fn new(settings: Settings) -> Result<Self, CtlError> {
         let format = Format::parse(settings.write_out.as_deref().unwrap_or_default())?;
         let printer = Printer { format, hex: settings.hex, value_only: false };
         if settings.debug {

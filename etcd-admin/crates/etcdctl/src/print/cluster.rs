@@ -2,7 +2,7 @@
 
 use super::json::{Object, list};
 use super::{Printer, Shown, header_fields, hex_header, with_header};
-use crate::etcdctl::error::CtlError;
+use crate::error::CtlError;
 use admin_ui::output::boxed;
 use go_text::quoted;
 use prost::Message;

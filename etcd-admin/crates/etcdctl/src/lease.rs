@@ -1,11 +1,11 @@
 //! lease grant, revoke, timetolive, list, keep-alive.
 
-use super::args::LeaseCommand;
-use super::error::{CtlError, Exit};
-use super::keys::lease_id;
-use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
-use super::session_lease::Renewals;
-use super::{Ctl, one};
+use crate::args::LeaseCommand;
+use crate::context::{Ctl, one};
+use crate::error::{CtlError, Exit};
+use crate::keys::lease_id;
+use crate::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
+use crate::session_lease::Renewals;
 use admin_client::{CallError, Repeat};
 use admin_ui::go_flags::signed;
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};

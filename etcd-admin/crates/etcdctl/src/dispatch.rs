@@ -1,39 +1,12 @@
-//! etcdctl's commands: their flags, their outputs, their exit codes.
-//!
-//! Requests and output are etcdctl 3.7's, so that scripts keep working. Beyond it, a failed
-//! connection is followed by the step that broke.
+//! Runs a parsed command.
 
-mod args;
-mod auth;
-mod check;
-#[cfg(test)]
-mod command_line;
-mod context;
-mod endpoint;
-mod error;
-mod keys;
-mod kv;
-mod lease;
-mod lock;
-mod maintenance;
-mod member;
-mod mirror;
-mod print;
-pub(crate) mod program;
-mod session_lease;
-mod snapshot;
-mod txn;
-mod user;
-mod watch;
-
-pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
-pub(crate) use context::{Ctl, version};
-pub(crate) use error::CtlError;
-
-use context::{none, one};
+use crate::args::{OwnCommand, SharedCommand, SnapshotCommand};
+use crate::context::{Ctl, version};
+use crate::error::CtlError;
+use crate::{auth, check, endpoint, kv, lease, lock, maintenance, member, mirror, snapshot, txn, user, watch};
 
 /// Runs a command that both tools have.
-pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), CtlError> {
+pub async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), CtlError> {
     use SharedCommand as Command;
     match command {
         Command::Get(args) => kv::get(ctl, &args).await,
@@ -62,7 +35,7 @@ pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), CtlErro
 pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), CtlError> {
     match command {
         OwnCommand::Member(command) => member::run(ctl, command).await,
-        OwnCommand::Snapshot(args::SnapshotCommand::Save(args)) => snapshot::save(ctl, &args.args).await,
+        OwnCommand::Snapshot(SnapshotCommand::Save(args)) => snapshot::save(ctl, &args.args).await,
         OwnCommand::Version => version(),
         // Both are answered before there is a connection.
         OwnCommand::Options | OwnCommand::Completion { .. } => Ok(()),

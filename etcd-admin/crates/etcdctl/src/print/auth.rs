@@ -2,8 +2,8 @@
 
 use super::json::Object;
 use super::{Printer, Shown, header_fields, with_header};
-use crate::etcdctl::error::CtlError;
-use crate::etcdctl::keys::prefix_end;
+use crate::error::CtlError;
+use crate::keys::prefix_end;
 use go_text::quoted;
 use prost::Message;
 use proto::authpb::Permission;

@@ -1,6 +1,6 @@
 //! Command lines of etcdctl, as Go's rules rewrite or refuse them.
 
-use super::Etcdctl;
+use crate::args::Etcdctl;
 use admin_ui::go_flags::{Kind, Line, as_in_go, read};
 use clap::{Command, CommandFactory as _};
 use std::ffi::OsString;
