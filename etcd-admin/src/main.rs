@@ -13,7 +13,6 @@ mod host;
 mod init;
 mod maintenance;
 mod members;
-mod offline;
 mod pki;
 mod recover;
 mod snapshot;
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
     let name = args.first().map(|arg| Path::new(arg).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
     match name.to_str() {
         Some("etcdctl") => etcdctl::program::run(&args),
-        Some("etcdutl") => offline::etcdutl::run(&args),
+        Some("etcdutl") => admin_offline::etcdutl::run(&args),
         _ => cli::admin::run(args),
     }
 }

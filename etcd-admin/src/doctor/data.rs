@@ -3,7 +3,7 @@
 use super::finding::{Finding, tell};
 use super::ownership::owner;
 use crate::cli::context::Context;
-use crate::offline::data_dir::{inspect, is_real_etcds, must_be_idle};
+use admin_offline::data_dir::{inspect, is_real_etcds, must_be_idle};
 use admin_ui::error::{CliError, REFUSED};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -5,7 +5,7 @@ use super::certificates::Certificates;
 use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
 use crate::cli::context::Context;
 use crate::cluster_config::{FOUNDING, Host};
-use crate::offline::data_dir::{has_member, is_real_etcds};
+use admin_offline::data_dir::{has_member, is_real_etcds};
 use admin_ui::error::CliError;
 use serde_norway::Mapping;
 use std::collections::BTreeSet;

@@ -8,9 +8,9 @@
 
 use super::args::RescueArgs;
 use crate::cli::context::Context;
-use crate::offline::data_dir::{has_member, must_be_idle};
-use crate::offline::temp_member::TempMember;
 use admin_client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, TlsFiles, settings_of_file};
+use admin_offline::data_dir::{has_member, must_be_idle};
+use admin_offline::temp_member::TempMember;
 use admin_ui::confirm::confirm;
 use admin_ui::error::{CliError, FAILED, TIMED_OUT};
 use admin_ui::output::print_result;

@@ -12,12 +12,12 @@
 use super::inspect::look;
 use super::plan::Plan;
 use crate::cli::context::Context;
-use crate::offline::aside::{move_aside, place_of};
-use crate::offline::data_dir;
-use crate::offline::new_cluster::NewCluster;
-use crate::offline::snapshot_file::{Digested, SnapshotFile};
-use crate::offline::temp_member::TempMember;
 use admin_client::{Client, Repeat};
+use admin_offline::aside::{move_aside, place_of};
+use admin_offline::data_dir;
+use admin_offline::new_cluster::NewCluster;
+use admin_offline::snapshot_file::{Digested, SnapshotFile};
+use admin_offline::temp_member::TempMember;
 use admin_ui::confirm::confirm;
 use admin_ui::error::{CHECK_FAILED, CliError, FAILED};
 use admin_ui::output::print_result;

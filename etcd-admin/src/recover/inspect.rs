@@ -1,7 +1,7 @@
 //! recover inspect.
 
 use crate::cli::context::Context;
-use crate::offline::data_dir;
+use admin_offline::data_dir;
 use admin_ui::error::{CliError, INTEGRITY};
 use admin_ui::output::{print_result, table};
 use serde::{Deserialize, Serialize};

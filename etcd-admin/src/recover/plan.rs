@@ -3,8 +3,8 @@
 use super::args::PlanArgs;
 use super::inspect::{Found, Survivor, look};
 use crate::cli::context::Context;
-use crate::offline::new_cluster::NewCluster;
 use admin_client::{Client, Repeat};
+use admin_offline::new_cluster::NewCluster;
 use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use admin_ui::output::print_result;
 use proto::etcdserverpb::RangeRequest;

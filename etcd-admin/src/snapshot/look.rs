@@ -3,8 +3,8 @@
 use super::manifest::Manifest;
 use super::test_restore::test_restore;
 use crate::cli::context::Context;
-use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use admin_client::download::abandoned_parts;
+use admin_offline::snapshot_file::{Digested, SnapshotFile};
 use admin_ui::error::{CliError, INTEGRITY};
 use admin_ui::output::size;
 use admin_ui::output::{print_result, table};

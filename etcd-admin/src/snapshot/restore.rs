@@ -3,10 +3,10 @@
 use super::args::RestoreArgs;
 use super::manifest::Manifest;
 use crate::cli::context::Context;
-use crate::offline::data_dir::must_be_free;
-use crate::offline::new_cluster::{NewCluster, NewMember};
-use crate::offline::restore::make_data_dirs;
-use crate::offline::snapshot_file::{Digested, SnapshotFile};
+use admin_offline::data_dir::must_be_free;
+use admin_offline::new_cluster::{NewCluster, NewMember};
+use admin_offline::restore::make_data_dirs;
+use admin_offline::snapshot_file::{Digested, SnapshotFile};
 use admin_ui::error::CliError;
 use admin_ui::output::print_result;
 use serde::Serialize;

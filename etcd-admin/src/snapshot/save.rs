@@ -7,9 +7,9 @@ use super::owner::give_to_owner_of_dir;
 use super::turn::{Turn, recent, turn};
 use crate::cli::context::Context;
 use crate::cluster_view::{ClusterView, Seen};
-use crate::offline::snapshot_file::{Digested, SnapshotFile};
 use admin_client::download::{DownloadError, Downloaded, Part, abandoned_parts, download_into};
 use admin_client::{CallError, Client, explained};
+use admin_offline::snapshot_file::{Digested, SnapshotFile};
 use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use admin_ui::output::print_result;
 use admin_ui::output::size;
@@ -235,7 +235,7 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
         let text = format!("would take a snapshot of {} into {}\n", data_dir.display(), path.display());
         return admin_ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
-    crate::offline::data_dir::export(data_dir, path)?;
+    admin_offline::data_dir::export(data_dir, path)?;
     give_to_owner_of_dir(path)?;
     let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
     let report =

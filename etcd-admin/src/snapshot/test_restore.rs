@@ -1,10 +1,10 @@
 //! `snapshot verify --test-restore`: a restore to a temporary directory, with a member started on it.
 
-use crate::offline::data_dir;
-use crate::offline::new_cluster::NewMember;
-use crate::offline::snapshot_file::SnapshotFile;
-use crate::offline::temp_member::TempMember;
 use admin_client::Repeat;
+use admin_offline::data_dir;
+use admin_offline::new_cluster::NewMember;
+use admin_offline::snapshot_file::SnapshotFile;
+use admin_offline::temp_member::TempMember;
 use admin_ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 

@@ -21,7 +21,7 @@ const LOG: &str = "member/wal";
 
 /// The treatment of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Digested {
+pub enum Digested {
     /// It has to be there and to be right.
     Required,
     /// Not checked: a file that was copied out of a data directory has none.
@@ -30,25 +30,25 @@ pub(crate) enum Digested {
 
 /// An open file that looks like a snapshot.
 #[derive(Debug)]
-pub(crate) struct SnapshotFile {
+pub struct SnapshotFile {
     pub(crate) path: PathBuf,
-    pub(crate) bolt: BoltFile<File>,
-    pub(crate) bytes: u64,
+    pub bolt: BoltFile<File>,
+    pub bytes: u64,
 }
 
 /// The cluster in the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Content {
-    pub(crate) members: Vec<MemberRecord>,
+pub struct Content {
+    pub members: Vec<MemberRecord>,
     pub(crate) cluster_version: Option<String>,
     pub(crate) storage_version: Option<Version>,
     pub(crate) consistent_index: u64,
-    pub(crate) compacted: Option<MainRevision>,
+    pub compacted: Option<MainRevision>,
 }
 
 impl SnapshotFile {
     /// Opens a snapshot, or the data directory of a real etcd that does not run.
-    pub(crate) fn open(path: &Path, digested: Digested) -> Result<Self, CliError> {
+    pub fn open(path: &Path, digested: Digested) -> Result<Self, CliError> {
         let inside = path.join(INSIDE);
         if path.is_dir() {
             if !inside.is_file() {
@@ -82,7 +82,7 @@ impl SnapshotFile {
     fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, CliError> {
         let opened = Self::open(inside, Digested::Ignored)?;
         let log = data_dir.join(LOG);
-        let behind = match super::etcd_log::writes_behind(&log, opened.content()?.consistent_index) {
+        let behind = match crate::etcd_log::writes_behind(&log, opened.content()?.consistent_index) {
             Ok(behind) => behind,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let text = format!(
@@ -107,12 +107,12 @@ impl SnapshotFile {
     }
 
     /// Reads every page and returns etcd's figures.
-    pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, CliError> {
+    pub fn status(&self, style: StatusStyle) -> Result<Status, CliError> {
         backend_file::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
     }
 
     /// Returns the HashKV at the newest revision.
-    pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, CliError> {
+    pub fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, CliError> {
         let failed = |fault: Fault| CliError::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
         let entries = || -> Result<Items<'_>, Fault> {
             let odd = |error: backend_file::bolt::BoltError| Fault::corrupt("snapshot", error);
@@ -128,7 +128,7 @@ impl SnapshotFile {
     }
 
     /// Members, versions, places in the log.
-    pub(crate) fn content(&self) -> Result<Content, CliError> {
+    pub fn content(&self) -> Result<Content, CliError> {
         let odd = |error: backend::RecordError| CliError::new(INTEGRITY, format!("{}: {error}", self.path.display()));
         let mut content = Content {
             members: Vec::new(),

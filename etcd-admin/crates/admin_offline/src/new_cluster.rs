@@ -8,14 +8,14 @@ use types::MemberId;
 
 /// A new cluster: names, peer URLs and the ids that follow from them.
 #[derive(Clone, Debug)]
-pub(crate) struct NewCluster {
-    pub(crate) members: Vec<NewMember>,
-    pub(crate) cluster_id: u64,
+pub struct NewCluster {
+    pub members: Vec<NewMember>,
+    pub cluster_id: u64,
 }
 
 impl NewCluster {
     /// Reads `NAME=URL,…`; a name may have several URLs.
-    pub(crate) fn parse(text: &str, token: &str) -> Result<Self, CliError> {
+    pub fn parse(text: &str, token: &str) -> Result<Self, CliError> {
         let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for entry in text.split(',').filter(|entry| !entry.trim().is_empty()) {
             let (name, url) =
@@ -37,7 +37,7 @@ impl NewCluster {
         Ok(Self { members, cluster_id })
     }
 
-    pub(crate) fn member(&self, name: &str) -> Result<&NewMember, CliError> {
+    pub fn member(&self, name: &str) -> Result<&NewMember, CliError> {
         let names = || self.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
         let missing = || {
             CliError::usage(format!(
@@ -51,19 +51,19 @@ impl NewCluster {
 
 /// A member of a cluster that is being founded.
 #[derive(Clone, Debug)]
-pub(crate) struct NewMember {
-    pub(crate) name: String,
+pub struct NewMember {
+    pub name: String,
     pub(super) id: MemberId,
     peer_urls: Vec<String>,
 }
 
 impl NewMember {
     /// With the id that follows from its URLs and the cluster's token.
-    pub(crate) fn founding(name: &str, peer_urls: Vec<String>, token: &str) -> Self {
+    pub fn founding(name: &str, peer_urls: Vec<String>, token: &str) -> Self {
         Self { name: name.to_owned(), id: membership::member_id(&peer_urls, token, None), peer_urls }
     }
 
-    pub(crate) fn id_text(&self) -> String {
+    pub fn id_text(&self) -> String {
         self.id.to_string()
     }
 

@@ -1,7 +1,7 @@
 //! The one place of this tool that knows how our own data lies on disk, and so links the store.
 //! Everything here works on data that no daemon uses.
 
-use super::new_cluster::NewMember;
+use crate::new_cluster::NewMember;
 use admin_client::download::{part_of, put_in_place};
 use admin_ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
@@ -14,18 +14,18 @@ use std::path::Path;
 const OWN_VERSION: Version = Version { major: 3, minor: 7, patch: 1 };
 
 /// Returns `true` if a member, of ours or of a real etcd, has been here.
-pub(crate) fn has_member(data_dir: &Path) -> bool {
+pub fn has_member(data_dir: &Path) -> bool {
     std::fs::read_dir(data_dir.join("member")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Returns `true` if it is the data of a real etcd.
-pub(crate) fn is_real_etcds(data_dir: &Path) -> bool {
+pub fn is_real_etcds(data_dir: &Path) -> bool {
     data_dir.join("member/snap").is_dir()
 }
 
 /// Fills a new data directory from a backend file: built beside its place, and put there when it is
 /// complete. Answers the newest revision.
-pub(crate) fn make_data_dir<R: ReadAt>(
+pub fn make_data_dir<R: ReadAt>(
     data_dir: &Path,
     own: &NewMember,
     members: &[NewMember],
@@ -79,7 +79,7 @@ fn refused(data_dir: &Path, error: &ImportError) -> CliError {
 }
 
 /// Refuses a directory that has content.
-pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
+pub fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
     let text =
         |more: &str| format!("data-dir {:?} not empty or could not be read{more}", data_dir.display().to_string());
     match std::fs::read_dir(data_dir).map(|mut entries| entries.next().is_none()) {
@@ -91,7 +91,7 @@ pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
 }
 
 /// Refuses a data directory that a daemon uses.
-pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
+pub fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
     let path = data_dir.join("member/lock");
     let file = match std::fs::File::open(&path) {
         Ok(file) => file,
@@ -109,14 +109,14 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
 }
 
 /// Inspects the data directory of a stopped member.
-pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, CliError> {
+pub fn inspect(data_dir: &Path) -> Result<Inspected, CliError> {
     let scratch =
         tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("create a temporary directory: {error}")))?;
     replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
 /// Writes a snapshot of an unused data directory: complete in its place, or not there at all.
-pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), CliError> {
+pub fn export(data_dir: &Path, path: &Path) -> Result<(), CliError> {
     must_be_idle(data_dir)?;
     let part = part_of(path);
     let failed = |error: std::io::Error| CliError::at(&part, error);

@@ -1,9 +1,9 @@
 //! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own
 //! data and on etcd's snapshots.
 
-use super::data_dir::{self, must_be_free};
-use super::new_cluster::{NewCluster, NewMember};
-use super::snapshot_file::{Digested, SnapshotFile};
+use crate::data_dir::{self, must_be_free};
+use crate::new_cluster::{NewCluster, NewMember};
+use crate::snapshot_file::{Digested, SnapshotFile};
 use admin_ui::completion::completion_script;
 use admin_ui::error::CliError;
 use admin_ui::go_flags::{self, Line, as_in_go, duration, show_help, signed};
@@ -126,7 +126,7 @@ impl From<CliError> for UtlError {
     }
 }
 
-pub(crate) fn run(args: &[OsString]) -> ExitCode {
+pub fn run(args: &[OsString]) -> ExitCode {
     let command = as_in_go(Etcdutl::command());
     let line = match go_flags::read(&command, args.get(1..).unwrap_or_default()) {
         Ok(Line::Run(line)) => line,

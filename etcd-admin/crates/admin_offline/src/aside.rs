@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Returns the new path of a directory. The same mark gives the same path, so that an interrupted
 /// move is recognised.
-pub(crate) fn place_of(path: &Path, mark: &str) -> PathBuf {
+pub fn place_of(path: &Path, mark: &str) -> PathBuf {
     with_ending(path, &format!(".aside-{mark}"))
 }
 
@@ -18,7 +18,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 /// Renames a directory beside its place, the note first. Returns `true` if there was anything to
 /// move.
-pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, CliError> {
+pub fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, CliError> {
     let aside = place_of(path, mark);
     let failed = |error: std::io::Error| {
         CliError::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()))

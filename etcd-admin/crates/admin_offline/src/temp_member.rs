@@ -16,15 +16,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct TempMember {
+pub struct TempMember {
     child: Child,
-    pub(crate) client: Client,
+    pub client: Client,
     log: PathBuf,
 }
 
 impl TempMember {
     /// Returns two free ports: URLs for clients and for members.
-    pub(crate) fn urls() -> Result<[String; 2], CliError> {
+    pub fn urls() -> Result<[String; 2], CliError> {
         let free = || {
             TcpListener::bind("127.0.0.1:0")
                 .map_err(|error| CliError::new(FAILED, format!("find a free port: {error}")))
@@ -37,7 +37,7 @@ impl TempMember {
     }
 
     /// Starts it on a data directory; its log lies beside that.
-    pub(crate) fn start(data_dir: &Path, [client, peer]: &[String; 2], flags: &[&str]) -> Result<Self, CliError> {
+    pub fn start(data_dir: &Path, [client, peer]: &[String; 2], flags: &[&str]) -> Result<Self, CliError> {
         let mut command = Command::new(daemon());
         command.arg("--data-dir").arg(data_dir);
         command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
@@ -50,7 +50,7 @@ impl TempMember {
 
     /// Starts it with a configuration of its own, as another user where one is given; its log lies
     /// beside the configuration.
-    pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, CliError> {
+    pub fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, CliError> {
         let mut command = Command::new(daemon());
         command.arg("--config-file").arg(config);
         if let Some((user, group)) = owner {
@@ -71,7 +71,7 @@ impl TempMember {
     }
 
     /// An error with its last words, when it has ended.
-    pub(crate) fn must_live(&mut self) -> Result<(), CliError> {
+    pub fn must_live(&mut self) -> Result<(), CliError> {
         match self.child.try_wait() {
             Ok(Some(_)) => {
                 Err(CliError::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line())))
@@ -81,7 +81,7 @@ impl TempMember {
     }
 
     /// Waits until it serves reads that need a quorum.
-    pub(crate) async fn serves(&mut self) -> Result<(), CliError> {
+    pub async fn serves(&mut self) -> Result<(), CliError> {
         let begun = Instant::now();
         loop {
             let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
@@ -116,7 +116,7 @@ impl TempMember {
     }
 
     /// Stops it in order, so that all is in its state; its end is waited for.
-    pub(crate) fn stop(&mut self) -> Result<(), CliError> {
+    pub fn stop(&mut self) -> Result<(), CliError> {
         let failed = |error: &dyn std::fmt::Display| CliError::new(FAILED, format!("stop a member: {error}"));
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).map_err(|error| failed(&error))?;

@@ -1,15 +1,15 @@
 //! A restore: the data directories of all members of a new cluster, from one snapshot.
 
-use super::data_dir::make_data_dir;
-use super::new_cluster::{NewCluster, NewMember};
-use super::snapshot_file::{Digested, SnapshotFile};
+use crate::data_dir::make_data_dir;
+use crate::new_cluster::{NewCluster, NewMember};
+use crate::snapshot_file::{Digested, SnapshotFile};
 use admin_ui::error::{CliError, FAILED};
 use admin_ui::progress::Progress;
 use std::path::PathBuf;
 
 /// Makes all directories at once, each by a thread of its own; one that fails leaves the others
 /// complete, and nothing of its own.
-pub(crate) fn make_data_dirs(
+pub fn make_data_dirs(
     file: &SnapshotFile,
     cluster: &NewCluster,
     wanted: &[(&NewMember, PathBuf)],
