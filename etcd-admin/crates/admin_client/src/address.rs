@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// One endpoint. Its text is kept as it was given, because answers name it so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     text: String,
     pub(crate) place: Place,
     pub(crate) encryption: Encryption,

@@ -21,7 +21,6 @@ mod session;
 mod settings;
 mod trust;
 
-pub use address::Address;
 pub use args::ConnectionArgs;
 pub use broken::Broken;
 pub use call_error::{CallError, is_lost};
@@ -29,9 +28,7 @@ pub use client::{Client, ClientError, RECONNECT_PAUSE, Repeat};
 pub use explain::explained;
 pub use http::PageError;
 pub use member_config::{own_name, settings as settings_of_file, settings_of_text};
-pub use member_page::{
-    Account, Disk, LeaderChange, MemberPage, PageAlarm, PageCertificate, PageMember, PagePeer, PageProblem,
-};
+pub use member_page::{Account, Disk, LeaderChange, MemberPage, PageCertificate, PageMember, PagePeer, PageProblem};
 pub use session::{Session, require_leader};
 pub use settings::{Local, SHADOWED, Settings, SettingsError};
 pub use trust::TlsFiles;

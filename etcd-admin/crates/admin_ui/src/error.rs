@@ -56,7 +56,7 @@ pub const INTEGRITY: u8 = 7;
 pub const TIMED_OUT: u8 = 8;
 pub const NEEDS_CONFIRMATION: u8 = 9;
 /// 128 and the number of SIGINT, as shells have it.
-pub const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// One line with the reason, and the remedy where there is one.
 #[derive(Debug)]

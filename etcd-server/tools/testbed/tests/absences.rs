@@ -123,6 +123,16 @@ fn one_crate_each_knows_the_store_and_the_consensus_library() {
 }
 
 #[test]
+fn one_crate_of_the_tools_links_the_store() {
+    let graph = dependencies(&metadata());
+    for (tool, links) in [("admin_ui", false), ("admin_client", false), ("etcdctl", false), ("admin_offline", true)] {
+        assert_eq!(reachable(&graph, tool).contains("rocksdb"), links, "{tool}");
+    }
+    let known = &graph["etcd-admin"];
+    assert!(["replica", "storage", "rocksdb"].iter().all(|store| !known.contains(*store)), "{known:?}");
+}
+
+#[test]
 fn everything_comes_from_the_public_registry_under_a_known_licence() {
     let metadata = metadata();
     for package in metadata["packages"].as_array().expect("packages") {
