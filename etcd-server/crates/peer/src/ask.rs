@@ -11,7 +11,7 @@ use crate::connect::{Connect, HttpResponse, RequestError, ask, request};
 use crate::handshake::{self, Mismatch};
 use crate::local::HashKv;
 use crate::peer_sender::PeerSender;
-use crate::transport::Shared;
+use crate::shared::Shared;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;

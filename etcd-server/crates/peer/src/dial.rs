@@ -5,7 +5,7 @@ use crate::frame::{Decoder, FrameError, StreamKind};
 use crate::handshake::Mismatch;
 use crate::link::{Cause, Problem, first_cause};
 use crate::peer_sender::PeerSender;
-use crate::transport::Shared;
+use crate::shared::Shared;
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};

@@ -1,6 +1,6 @@
 //! The interface of this member for the peer protocol, and the reports back to it.
 
-use crate::state_receiver::SnapshotReader;
+use crate::snapshot_reader::SnapshotReader;
 use bytes::Bytes;
 use membership::{Membership, Version};
 use proto::etcdserverpb::{HashKvResponse, LeaseKeepAliveResponse, LeaseTimeToLiveResponse};

@@ -2,7 +2,7 @@
 
 use crate::connect::{Connection, RequestError, request, whole};
 use crate::peer_sender::PeerSender;
-use crate::transport::Shared;
+use crate::shared::Shared;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};

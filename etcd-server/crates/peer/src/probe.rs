@@ -3,7 +3,7 @@
 use crate::connect::{ask, request};
 use crate::log_limit::LogLimit;
 use crate::peer_sender::PeerSender;
-use crate::transport::Shared;
+use crate::shared::Shared;
 use http::Method;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};

@@ -58,8 +58,8 @@ async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request
         Err(reply) => *reply,
     };
     for (name, id) in [
-        (handshake::CLUSTER, transport.0.own.cluster.to_string()),
-        (handshake::FROM, transport.0.own.member.to_string()),
+        (handshake::CLUSTER, transport.0.shared.own.cluster.to_string()),
+        (handshake::FROM, transport.0.shared.own.member.to_string()),
         (handshake::FENCES, handshake::FENCES_VERSION.to_owned()),
     ] {
         if let Ok(id) = HeaderValue::try_from(id) {
@@ -72,7 +72,7 @@ async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request
 /// Checks that a request which names a cluster or a member is meant for this one. A real etcd names
 /// the cluster in some requests only, and a server that joins names neither.
 fn for_this_member(transport: &Transport, request: &Request<Incoming>) -> Result<(), Box<Reply>> {
-    let own = &transport.0.own;
+    let own = &transport.0.shared.own;
     let named = |name| request.headers().get(name).map(HeaderValue::as_bytes);
     if named(handshake::CLUSTER).is_some_and(|cluster| cluster != own.cluster.to_string().as_bytes()) {
         return Err(Box::new(refused(transport, Mismatch::Cluster, request)));
@@ -116,12 +116,12 @@ where
     if request.method() != Method::POST {
         return not_allowed("POST");
     }
-    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
+    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.shared.own) {
         return refused(transport, mismatch, &request);
     }
     remember_sender(transport, &request);
     if let Some(peer) = sender(&request).and_then(|id| transport.0.peer(id)) {
-        transport.0.heard(&peer.peer_sender, request.headers());
+        transport.0.shared.heard(&peer.peer_sender, request.headers());
     }
     match started(transport) {
         Ok(local) => handle(transport.clone(), local, request).await,
@@ -135,7 +135,7 @@ where
     F: FnOnce(Arc<dyn Local>) -> R,
     R: Future<Output = Reply>,
 {
-    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
+    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.shared.own) {
         return refused(transport, mismatch, request);
     }
     match started(transport) {
@@ -163,10 +163,10 @@ fn remember_sender(transport: &Transport, request: &Request<Incoming>) {
 fn refused(transport: &Transport, mismatch: Mismatch, request: &Request<Incoming>) -> Reply {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("?");
     let (sender, cluster, urls) = (header(handshake::FROM), header(handshake::CLUSTER), header(handshake::PEER_URLS));
-    if transport.0.refusal_logs.allows(&format!("{sender} {cluster} {mismatch}"), Instant::now()) {
+    if transport.0.shared.refusal_logs.allows(&format!("{sender} {cluster} {mismatch}"), Instant::now()) {
         tracing::warn!(
             remote_peer_id = sender, remote_peer_cluster_id = cluster, remote_peer_urls = urls,
-            local_member_id = %transport.0.own.member, local_member_cluster_id = %transport.0.own.cluster, error = %mismatch,
+            local_member_id = %transport.0.shared.own.member, local_member_cluster_id = %transport.0.shared.own.cluster, error = %mismatch,
             remedy = mismatch.remedy(),
             "rejected request from remote peer"
         );
@@ -181,7 +181,7 @@ fn not_allowed(method: &'static str) -> Reply {
 }
 
 fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Reply {
-    let shared = &transport.0;
+    let (peers, shared) = (&transport.0, &transport.0.shared);
     if request.method() != Method::GET {
         return not_allowed("GET");
     }
@@ -192,10 +192,10 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
     let kind = parts.next().and_then(|name| StreamKind::ALL.into_iter().find(|kind| kind.path() == name));
     let Some(kind) = kind else { return text(StatusCode::NOT_FOUND, "invalid path") };
     let Some(from) = parts.next().and_then(id_of) else { return text(StatusCode::NOT_FOUND, "invalid from") };
-    if shared.is_removed(from) {
+    if peers.is_removed(from) {
         return text(StatusCode::GONE, "removed member");
     }
-    let Some(peer) = shared.peer(from) else {
+    let Some(peer) = peers.peer(from) else {
         remember_sender(transport, request);
         return text(StatusCode::NOT_FOUND, "error sender not found");
     };
@@ -215,7 +215,7 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
 async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Incoming>) -> Reply {
     let failed = || {
         if let Some(remote) = remote {
-            transport.0.observer.receive_failed(remote);
+            transport.0.shared.observer.receive_failed(remote);
         }
     };
     let Ok(body) = whole(request.into_body(), MESSAGE_BYTES_MAX).await else {
@@ -226,7 +226,7 @@ async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Inc
         failed();
         return text(StatusCode::BAD_REQUEST, "error unmarshalling raft message");
     };
-    if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
+    if message.to != transport.0.shared.own.member.0 || transport.0.is_removed(message.from) {
         tracing::warn!(remote_peer_id = %types::MemberId(message.from), to = %types::MemberId(message.to), "refused raft message");
         return text(StatusCode::INTERNAL_SERVER_ERROR, "error processing raft message");
     }
@@ -234,7 +234,7 @@ async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Inc
     if let Some(peer) = transport.0.peer(message.from) {
         peer.peer_sender.observer.received(body.len());
     }
-    transport.0.deliver(message);
+    transport.0.shared.deliver(message);
     reply::empty(StatusCode::NO_CONTENT)
 }
 
@@ -247,7 +247,7 @@ fn probing() -> Reply {
 /// This member, once it can answer.
 pub(crate) fn started(transport: &Transport) -> Result<Arc<dyn Local>, Box<Reply>> {
     let starting = || Box::new(text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"));
-    transport.0.local().cloned().ok_or_else(starting)
+    transport.0.shared.local().cloned().ok_or_else(starting)
 }
 
 /// Answers `GET` alone, from this member.
@@ -276,7 +276,7 @@ fn version(transport: &Transport, request: &Request<Incoming>) -> Reply {
         Ok(local) => local,
         Err(reply) => return *reply,
     };
-    let server = transport.0.own.version;
+    let server = transport.0.shared.own.version;
     let cluster = local.cluster_version();
     let text = |undecided: &str| cluster.map_or_else(|| undecided.to_owned(), |version| version.to_string());
     reply::json(format!(

@@ -4,108 +4,11 @@ use crate::frame::kind;
 use crate::handshake;
 use crate::local::{Held, Local};
 use crate::reply::{self, Reply, text};
+use crate::snapshot_reader::SnapshotReader;
 use crate::transport::Transport;
-use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use prost::Message as _;
-use proto::raftpb::Message;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Largest raft message before a snapshot (etcd 3.7.1).
-const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
-/// A snapshot whose sender is silent for so long has failed.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
-
-/// Slowest speed of a sender, in bytes per second of waiting for it. One that sends a byte now and
-/// then would hold the place of every other sender for as long as it likes.
-const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
-/// Time of waiting after which the speed is checked.
-const SPEED_CHECKED_AFTER: Duration = Duration::from_secs(60);
-
-/// The rest of a snapshot's body: the backend file.
-#[derive(Debug)]
-pub struct SnapshotReader {
-    read: BytesMut,
-    body: Incoming,
-    speed: Speed,
-}
-
-/// The bytes that a sender has sent, and the time that this member has waited for them.
-#[derive(Debug, Default)]
-struct Speed {
-    bytes: u64,
-    waited: Duration,
-}
-
-impl Speed {
-    /// Counts the bytes that came after `waited`.
-    ///
-    /// # Errors
-    /// When the sender is too slow on average.
-    fn add(&mut self, bytes: usize, waited: Duration) -> Result<(), String> {
-        self.bytes += bytes as u64;
-        self.waited += waited;
-        if self.waited >= SPEED_CHECKED_AFTER && self.bytes < self.waited.as_secs() * BYTES_PER_SECOND_MIN {
-            let Self { bytes, waited } = self;
-            return Err(format!(
-                "the sender is too slow: {bytes} bytes in {waited:?}, at least {BYTES_PER_SECOND_MIN} a second are expected"
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl SnapshotReader {
-    /// The next bytes of the file; nothing at its end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        if !self.read.is_empty() {
-            return Ok(Some(self.read.split().freeze()));
-        }
-        self.receive().await
-    }
-
-    async fn receive(&mut self) -> Result<Option<Bytes>, String> {
-        loop {
-            let begun = Instant::now();
-            let received = tokio::time::timeout(SILENCE_MAX, self.body.frame()).await;
-            let waited = begun.elapsed();
-            match received {
-                Err(_) => return Err(format!("the sender was silent for {SILENCE_MAX:?}")),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(error.to_string()),
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => {
-                        self.speed.add(data.len(), waited)?;
-                        return Ok(Some(data));
-                    }
-                    Ok(_) | Err(_) => {}
-                },
-            }
-        }
-    }
-
-    async fn fill(&mut self, length: usize) -> Result<(), String> {
-        while self.read.len() < length {
-            let received = self.receive().await?.ok_or("it ends too early")?;
-            self.read.extend_from_slice(&received);
-        }
-        Ok(())
-    }
-
-    async fn message(&mut self) -> Result<Message, String> {
-        self.fill(8).await?;
-        let length = self.read.get_u64();
-        if length > ENVELOPE_BYTES_MAX {
-            return Err(format!("a raft message of {length} bytes is larger than allowed"));
-        }
-        let length = usize::try_from(length).map_err(|error| error.to_string())?;
-        self.fill(length).await?;
-        Message::decode(self.read.split_to(length).freeze()).map_err(|error| error.to_string())
-    }
-}
 
 /// Returns the part of an interrupted snapshot that this member holds.
 pub(crate) async fn held(local: Arc<dyn Local>) -> Reply {
@@ -118,7 +21,7 @@ pub(crate) async fn held(local: Arc<dyn Local>) -> Reply {
 /// Takes a state in, or the rest of one.
 pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
     let transfer = transfer(request.headers());
-    let mut reader = SnapshotReader { read: BytesMut::new(), body: request.into_body(), speed: Speed::default() };
+    let mut reader = SnapshotReader::new(request.into_body());
     let message = match reader.message().await {
         Ok(message) => message,
         Err(error) => return text(StatusCode::BAD_REQUEST, &format!("failed to decode raft message ({error})")),
@@ -126,7 +29,7 @@ pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: R
     if message.r#type != kind::SNAPSHOT {
         return text(StatusCode::BAD_REQUEST, "wrong raft message type");
     }
-    if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
+    if message.to != transport.0.shared.own.member.0 || transport.0.is_removed(message.from) {
         return text(
             StatusCode::INTERNAL_SERVER_ERROR,
             "failed to process raft message (it is meant for another member)",
@@ -148,22 +51,4 @@ pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: R
 fn transfer(headers: &HeaderMap) -> Option<Held> {
     let number = |name: HeaderName| headers.get(name)?.to_str().ok()?.parse().ok();
     Some(Held { transfer: number(handshake::TRANSFER)?, bytes: number(handshake::OFFSET)? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slow_senders_are_refused_after_a_minute() {
-        let second = Duration::from_secs(1);
-        let mut trickle = Speed::default();
-        let refused = (1..=100).find(|_| trickle.add(1000, second).is_err());
-        assert_eq!(refused, Some(60), "a trickle is refused once a minute was spent on it");
-        let mut fast = Speed::default();
-        assert!((0..1000).all(|_| fast.add(64 << 10, second).is_ok()));
-        // Time that this member spends on its own disk does not count.
-        let mut patient = Speed::default();
-        assert!((0..1000).all(|_| patient.add(1, Duration::from_millis(1)).is_ok()));
-    }
 }

@@ -10,7 +10,7 @@ use crate::handshake;
 use crate::local::{Held, Outgoing, Receiver};
 use crate::peer_sender::PeerSender;
 use crate::post::{ANSWER_BYTES_MAX, POST_TIMEOUT, PostError, answer, post_request};
-use crate::transport::Shared;
+use crate::shared::Shared;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use http_body::{Body, Frame};

@@ -3,19 +3,19 @@
 use crate::ask::{PeerCallError, Target};
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
-use crate::handshake::{self, PeerIdentity};
+use crate::handshake::PeerIdentity;
 use crate::link::Link;
 use crate::local::{Local, Observer};
-use crate::log_limit::LogLimit;
 use crate::peer_sender::PeerSender;
+use crate::shared::Shared;
 use crate::{dial, post, probe, state_sender};
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Uri};
+use http::Uri;
 use membership::{Member, Membership};
 use parking_lot::Mutex;
 use proto::raftpb::Message;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -26,26 +26,22 @@ const REMOTES_MAX: usize = 64;
 
 /// The connections to all other members. Cheap to clone.
 #[derive(Clone)]
-pub struct Transport(pub(crate) Arc<Shared>);
+pub struct Transport(pub(crate) Arc<Peers>);
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport").field("own", &self.0.own).finish_non_exhaustive()
+        f.debug_struct("Transport").field("own", &self.0.shared.own).finish_non_exhaustive()
     }
 }
 
-pub(crate) struct Shared {
-    pub(crate) own: PeerIdentity,
-    pub(crate) connect: Arc<dyn Connect>,
-    pub(crate) dial_timeout: Duration,
-    pub(crate) observer: Arc<dyn Observer>,
+/// The other members and the known senders, each with its tasks.
+pub(crate) struct Peers {
+    pub(crate) shared: Arc<Shared>,
     runtime: Handle,
-    local: OnceLock<Arc<dyn Local>>,
-    peers: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
+    members: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
     /// Senders that are no members here: they are answered by POST alone.
     remotes: Mutex<BTreeMap<u64, Arc<Peer>>>,
     removed: ArcSwap<BTreeSet<u64>>,
-    pub(crate) refusal_logs: LogLimit,
 }
 
 /// Another member and the tasks that serve it.
@@ -73,25 +69,21 @@ impl Transport {
         observer: Arc<dyn Observer>,
         runtime: Handle,
     ) -> Self {
-        Self(Arc::new(Shared {
-            own,
-            connect,
-            dial_timeout: Duration::from_secs(1) + election_timeout,
-            observer,
+        let dial_timeout = Duration::from_secs(1) + election_timeout;
+        Self(Arc::new(Peers {
+            shared: Arc::new(Shared::new(own, connect, dial_timeout, observer)),
             runtime,
-            local: OnceLock::new(),
-            peers: ArcSwap::default(),
+            members: ArcSwap::default(),
             remotes: Mutex::default(),
             removed: ArcSwap::default(),
-            refusal_logs: LogLimit::default(),
         }))
     }
 
     /// From now on messages that come in go to `local`.
     pub fn attach(&self, local: Arc<dyn Local>) {
-        drop(self.0.local.set(local));
-        for peer in self.0.peers.load().values() {
-            peer.peer_sender.report_fencing(|id, honours| self.0.fencing(id, honours));
+        self.0.shared.attach(local);
+        for peer in self.0.members.load().values() {
+            peer.peer_sender.report_fencing(|id, honours| self.0.shared.fencing(id, honours));
         }
     }
 
@@ -117,25 +109,25 @@ impl Transport {
 
     /// Returns the members that this member reaches, and the time since which without a break.
     pub fn active(&self) -> BTreeMap<MemberId, Instant> {
-        let peers = self.0.peers.load();
+        let peers = self.0.members.load();
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.peer_sender.active_since()?))).collect()
     }
 
     /// Returns the state of the connections to every other member, ascending by id.
     pub fn links(&self) -> Vec<Link> {
-        self.0.peers.load().values().map(|peer| peer.peer_sender.link()).collect()
+        self.0.members.load().values().map(|peer| peer.peer_sender.link()).collect()
     }
 
     /// Returns `true` unless every other member is known to run this server: a member that was
     /// never reached may be a real etcd.
     pub fn may_have_etcd_members(&self) -> bool {
-        self.0.peers.load().values().any(|peer| peer.peer_sender.may_be_etcd())
+        self.0.members.load().values().any(|peer| peer.peer_sender.may_be_etcd())
     }
 
     /// The addresses of a member as destinations of requests; none if it is not known.
     pub fn targets(&self, id: MemberId) -> Vec<Target> {
         let Some(peer) = self.0.peer(id.0) else { return Vec::new() };
-        let target = |url| Target { url, peer: Arc::clone(&peer.peer_sender), shared: Arc::clone(&self.0) };
+        let target = |url| Target { url, peer: Arc::clone(&peer.peer_sender), shared: Arc::clone(&self.0.shared) };
         let urls = peer.peer_sender.urls.lock().clone();
         urls.into_iter().map(target).collect()
     }
@@ -165,98 +157,42 @@ impl Transport {
 
     /// Returns the connector.
     pub fn connect(&self) -> &dyn Connect {
-        &*self.0.connect
+        &*self.0.shared.connect
     }
 
     /// Ends all connections. Attached parts live on with the transport, so this also ends its work
     /// at the end of a process.
     pub fn stop(&self) {
-        self.0.peers.store(Arc::default());
+        self.0.members.store(Arc::default());
         self.0.remotes.lock().clear();
     }
 }
 
-impl Shared {
-    pub(crate) fn local(&self) -> Option<&Arc<dyn Local>> {
-        self.local.get()
-    }
-
+impl Peers {
     pub(crate) fn peer(&self, id: u64) -> Option<Arc<Peer>> {
-        self.peers.load().get(&id).cloned()
+        self.members.load().get(&id).cloned()
     }
 
     pub(crate) fn is_removed(&self, id: u64) -> bool {
         self.removed.load().contains(&id)
     }
 
-    fn send(self: &Arc<Self>, message: Message) {
+    fn send(&self, message: Message) {
         let to = message.to;
         let Some(peer) = self.peer(to).or_else(|| self.remotes.lock().get(&to).cloned()) else {
             tracing::debug!(remote_peer_id = %MemberId(to), "dropped a message to a member that is not known");
             return;
         };
         if message.r#type == kind::SNAPSHOT {
-            self.runtime.spawn(state_sender::send(Arc::clone(self), Arc::clone(&peer.peer_sender), message));
+            self.runtime.spawn(state_sender::send(Arc::clone(&self.shared), Arc::clone(&peer.peer_sender), message));
         } else if !peer.peer_sender.send(message) {
-            self.unreachable(to);
+            self.shared.unreachable(to);
         }
     }
 
-    /// Hands a message to this member; one for which there is no room is dropped, which raft
-    /// allows.
-    pub(crate) fn deliver(&self, message: Message) {
-        if let Some(local) = self.local() {
-            local.step(message);
-        }
-    }
-
-    pub(crate) fn unreachable(&self, member: u64) {
-        if let Some(local) = self.local() {
-            local.unreachable(member);
-        }
-    }
-
-    /// A member has sent these headers, in a request or a response.
-    pub(crate) fn heard(&self, peer: &PeerSender, headers: &HeaderMap) {
-        peer.set_fencing(handshake::honours_fences(headers), |id, honours| self.fencing(id, honours));
-    }
-
-    fn fencing(&self, member: u64, honours: bool) {
-        if let Some(local) = self.local() {
-            local.fencing(member, honours);
-        }
-    }
-
-    pub(crate) fn gone(&self, member: u64) {
-        if let Some(local) = self.local() {
-            local.gone(member);
-        }
-    }
-
-    pub(crate) fn snapshot_sent(&self, member: u64, success: bool) {
-        if let Some(local) = self.local() {
-            local.snapshot_sent(member, success);
-        }
-    }
-
-    pub(crate) fn told_removed(&self) {
-        if let Some(local) = self.local() {
-            local.told_removed();
-        }
-    }
-
-    /// One of a member's addresses; another one each second, so that a dead one is not tried for
-    /// ever.
-    pub(crate) fn pick(&self, peer: &PeerSender) -> Uri {
-        let urls = peer.urls.lock();
-        let seconds =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        urls[usize::try_from(seconds).unwrap_or(0) % urls.len()].clone()
-    }
-
-    fn connect_to<'a>(self: &Arc<Self>, members: impl Iterator<Item = &'a Member>) {
-        let mut peers = BTreeMap::clone(&self.peers.load());
-        for member in members.filter(|member| member.id != self.own.member) {
+    fn connect_to<'a>(&self, members: impl Iterator<Item = &'a Member>) {
+        let mut peers = BTreeMap::clone(&self.members.load());
+        for member in members.filter(|member| member.id != self.shared.own.member) {
             let urls = parse_urls(&member.peer_urls);
             if urls.is_empty() {
                 continue;
@@ -280,32 +216,41 @@ impl Shared {
             stays
         });
         self.remotes.lock().retain(|id, _| !peers.contains_key(id));
-        self.peers.store(Arc::new(peers));
+        self.members.store(Arc::new(peers));
     }
 
-    fn start(self: &Arc<Self>, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
-        let (peer_sender, waiting) = PeerSender::new(id, urls, self.observer.peer(id));
+    fn start(&self, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
+        let (peer_sender, waiting) = PeerSender::new(id, urls, self.shared.observer.peer(id));
         let peer_sender = Arc::new(peer_sender);
-        let mut tasks =
-            vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&peer_sender), waiting)).abort_handle()];
+        let mut tasks = vec![
+            self.runtime.spawn(post::run(Arc::clone(&self.shared), Arc::clone(&peer_sender), waiting)).abort_handle(),
+        ];
         if is_member {
             for kind in StreamKind::ALL {
                 tasks.push(
-                    self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&peer_sender), kind)).abort_handle(),
+                    self.runtime
+                        .spawn(dial::run(Arc::clone(&self.shared), Arc::clone(&peer_sender), kind))
+                        .abort_handle(),
                 );
             }
-            tasks.push(self.runtime.spawn(probe::run(Arc::clone(self), Arc::clone(&peer_sender))).abort_handle());
+            tasks.push(
+                self.runtime.spawn(probe::run(Arc::clone(&self.shared), Arc::clone(&peer_sender))).abort_handle(),
+            );
         }
         Arc::new(Peer { peer_sender, tasks })
     }
 
     /// Remembers where a sender that is not a member here can be answered: this member may lag
     /// behind.
-    pub(crate) fn remember(self: &Arc<Self>, id: u64, urls: &str) {
+    pub(crate) fn remember(&self, id: u64, urls: &str) {
         let urls: Vec<String> = urls.split(',').map(str::to_owned).collect();
         let urls = parse_urls(&urls);
         let mut remotes = self.remotes.lock();
-        if id == 0 || id == self.own.member.0 || urls.is_empty() || remotes.len() >= REMOTES_MAX || self.is_removed(id)
+        if id == 0
+            || id == self.shared.own.member.0
+            || urls.is_empty()
+            || remotes.len() >= REMOTES_MAX
+            || self.is_removed(id)
         {
             return;
         }
