@@ -5,25 +5,24 @@
 
 use crate::Server;
 use crate::call_head::{self, Deadline};
-use crate::grpc_frame::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
+use crate::grpc_frame::{Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
-use crate::kv::{Held, RangeRead};
+use crate::kv::RangeRead;
 use crate::observe::Call;
 use crate::ping_guard::OpenStream;
 use crate::request_stats::Described;
+use crate::response_body::{self, ResponseBody, encode, encode_range};
 use crate::response_slots::ResponseSlot;
 use crate::status::too_large;
-use crate::streamed_range::{self, PartReader, Reading};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use crate::streamed_range::{PartReader, Reading};
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
-use mvcc::RangeResult;
 use prost::Message;
-use prost::encoding::{encode_key, encode_varint, encoded_len_varint, key_len};
-use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, ResponseHeader, TxnRequest};
+use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, TxnRequest};
 use std::pin::Pin;
 use std::sync::Arc;
 use tonic::{Code, Status};
@@ -127,40 +126,6 @@ pub(crate) fn run(
             }
         }
     })
-}
-
-/// An answer on its way, prefix included.
-#[derive(Debug)]
-pub(crate) enum ResponseBody {
-    Whole {
-        message: Bytes,
-        held: Option<Held>,
-    },
-    /// Too large for memory: its beginning, the parts read while it is sent, its end, and the bytes
-    /// of all without the prefix.
-    Streamed {
-        head: Bytes,
-        parts: Box<PartReader>,
-        tail: Bytes,
-        bytes: usize,
-    },
-}
-
-impl ResponseBody {
-    /// The response, or as much of it as is known before it is sent.
-    fn described(&self) -> &[u8] {
-        match self {
-            Self::Whole { message, .. } => &message[PREFIX_BYTES..],
-            Self::Streamed { tail, .. } => tail,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Whole { message, .. } => message.len() - PREFIX_BYTES,
-            Self::Streamed { bytes, .. } => *bytes,
-        }
-    }
 }
 
 async fn send_ok(mut respond: SendResponse<Bytes>, message: ResponseBody, deadline: Option<Deadline>) {
@@ -291,80 +256,11 @@ impl Server {
             RangeRead::Whole(revision, found, held) => {
                 Ok(ResponseBody::Whole { message: encode_range(self.header(revision), &found), held })
             }
-            RangeRead::Large(measured) => streamed_range::outgoing(self.header(measured.revision), measured),
+            RangeRead::Large(measured) => response_body::streamed(self.header(measured.revision), measured),
         }
     }
 }
 
 fn decode<M: Message + Default>(message: Bytes) -> Result<M, Status> {
     M::decode(message).map_err(|error| Status::internal(format!("grpc: error unmarshalling request: {error}")))
-}
-
-fn encode(message: &impl Message) -> Bytes {
-    let length = message.encoded_len();
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + length);
-    push_prefix(&mut out, length);
-    message.encode_raw(&mut out);
-    out.freeze()
-}
-
-fn push_prefix(out: &mut BytesMut, length: usize) {
-    out.put_u8(0);
-    // An answer of more than four GiB cannot be sent by gRPC at all; the client will find it cut.
-    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-}
-
-/// A `RangeResponse`: header 1, kvs 2, more 3, count 4.
-fn encode_range(header: ResponseHeader, found: &RangeResult) -> Bytes {
-    let header_length = header.encoded_len();
-    let mut length = key_len(1) + encoded_len_varint(header_length as u64) + header_length + found.encoded_kvs.len();
-    let behind = encode_behind_kvs(found);
-    length += behind.len();
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + length);
-    push_prefix(&mut out, length);
-    encode_key(1, prost::encoding::WireType::LengthDelimited, &mut out);
-    encode_varint(header_length as u64, &mut out);
-    header.encode_raw(&mut out);
-    out.put_slice(&found.encoded_kvs);
-    out.put_slice(&behind);
-    out.freeze()
-}
-
-/// Encodes the fields of a `RangeResponse` behind its `kvs`.
-pub(crate) fn encode_behind_kvs(found: &RangeResult) -> Bytes {
-    let mut out = BytesMut::new();
-    if found.more {
-        prost::encoding::bool::encode(3, &true, &mut out);
-    }
-    if found.count > 0 {
-        prost::encoding::uint64::encode(4, &found.count, &mut out);
-    }
-    out.freeze()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::etcdserverpb::RangeResponse;
-    use proto::mvccpb::KeyValue;
-
-    #[test]
-    fn a_range_is_encoded_as_prost_would() {
-        let header = ResponseHeader { cluster_id: 7, member_id: 8, revision: 300, raft_term: 2 };
-        let kvs: Vec<_> =
-            (0..3).map(|n| KeyValue { key: vec![n; 3].into(), version: 1, ..KeyValue::default() }).collect();
-        let bare = RangeResponse { kvs: kvs.clone(), ..RangeResponse::default() };
-        for (more, count) in [(false, 0), (true, 500), (false, 3)] {
-            let found = RangeResult {
-                encoded_kvs: bare.encode_to_vec().into(),
-                keys: 3,
-                more,
-                count,
-                ..RangeResult::default()
-            };
-            let whole =
-                RangeResponse { header: Some(header), kvs: kvs.clone(), more, count: i64::try_from(count).unwrap() };
-            assert_eq!(encode_range(header, &found), encode(&whole));
-        }
-    }
 }

@@ -2,6 +2,22 @@
 //!
 //! They decide nothing: admission and auth decide what is permitted, apply decides the effect.
 //! Every refusal becomes a status in one place, [`status`].
+//!
+//! [`Server`] is what the services share. Its methods are in one file for each concern:
+//!
+//! | file | methods |
+//! |---|---|
+//! | `server` | the replica behind it, headers of responses, proposals, the read barrier, faults |
+//! | `request_checks` | checks of every call before its service sees it |
+//! | `identity` | the user of a call, and what the user may do |
+//! | `fast_path` | Range, Put, DeleteRange and Txn on the connection itself |
+//! | `kv`, `range_stream`, `streamed_range` | the KV service; RangeStream; ranges above 1 MiB |
+//! | `watch`, `internal_watch` | the Watch service; watches that calls of this server wait on |
+//! | `lease_service`, `keep_alive` | the Lease service; renewals in batches |
+//! | `lock`, `election`, `concurrency` | the Lock and Election services, and their common parts |
+//! | `auth_service` | the Auth service |
+//! | `cluster`, `maintenance`, `health` | the Cluster, Maintenance and Health services |
+//! | `leader_client` | requests of this member to the others |
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -33,9 +49,11 @@ mod message_limit;
 pub mod observe;
 mod observed_routes;
 mod ping_guard;
+mod range_stream;
 mod request_checks;
 mod request_stats;
 pub mod request_text;
+mod response_body;
 mod response_slots;
 mod server;
 mod slow;

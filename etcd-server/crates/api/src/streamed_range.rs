@@ -7,15 +7,10 @@
 //! ([`crate::response_slots`]).
 
 use crate::Server;
-use crate::fast_path::ResponseBody;
-use crate::grpc_frame::PREFIX_BYTES;
 use crate::response_slots::{ResponseSlot, too_many_requests};
 use crate::status::{self, ToStatus as _};
-use bytes::{BufMut as _, Bytes, BytesMut};
-use mvcc::{Parts, RangeOptions, RangeResult, ReadPoint};
-use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
-use proto::etcdserverpb::ResponseHeader;
+use bytes::Bytes;
+use mvcc::{Parts, RangeOptions, ReadPoint};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -28,9 +23,6 @@ pub(crate) const WHOLE_BYTES_MAX: usize = 1 << 20;
 const PART_BYTES: usize = 256 << 10;
 /// A read that waits longer for others is refused.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
-/// The largest message that etcd sends.
-const MESSAGE_BYTES_MAX: u64 = i32::MAX as u64;
-
 /// The measures of a response before it is read.
 #[derive(Debug)]
 pub(crate) struct MeasuredRange {
@@ -117,26 +109,4 @@ impl Server {
         let parts = Box::new(PartReader { server: self.clone(), point, generation, plan, place: Arc::new(place) });
         Ok(MeasuredRange { revision, kvs_bytes, more, count, parts })
     }
-}
-
-/// The response around the parts. Refused where etcd refuses it: a message has less than two GiB.
-pub(crate) fn outgoing(header: ResponseHeader, measured: MeasuredRange) -> Result<ResponseBody, Status> {
-    let mut head = BytesMut::new();
-    encode_key(1, WireType::LengthDelimited, &mut head);
-    encode_varint(header.encoded_len() as u64, &mut head);
-    header.encode_raw(&mut head);
-    let behind = RangeResult { more: measured.more, count: measured.count, ..RangeResult::default() };
-    let tail = crate::fast_path::encode_behind_kvs(&behind);
-    let bytes = head.len() as u64 + measured.kvs_bytes + tail.len() as u64;
-    let length = u32::try_from(bytes).ok().filter(|_| bytes <= MESSAGE_BYTES_MAX);
-    let Some(length) = length else {
-        return Err(Status::resource_exhausted(format!(
-            "grpc: trying to send message larger than max ({bytes} vs. {MESSAGE_BYTES_MAX})"
-        )));
-    };
-    let mut prefixed = BytesMut::with_capacity(PREFIX_BYTES + head.len());
-    prefixed.put_u8(0);
-    prefixed.put_u32(length);
-    prefixed.put_slice(&head);
-    Ok(ResponseBody::Streamed { head: prefixed.freeze(), parts: measured.parts, tail, bytes: length as usize })
 }
