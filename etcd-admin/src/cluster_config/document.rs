@@ -1,14 +1,9 @@
 //! The document as it is written.
 
-use super::check::check;
-use admin_ui::error::CliError;
 use serde::{Deserialize, Serialize};
 use serde_norway::Mapping;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
-/// The default paths of `cluster.yaml`.
-const PLACES: [&str; 2] = ["cluster.yaml", "/etc/etcd/cluster.yaml"];
 /// The form that this tool knows.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
@@ -205,32 +200,6 @@ fn auto_compaction() -> String {
 }
 
 impl ClusterFile {
-    /// Reads and checks the document at `path`, or where it is looked for.
-    pub(crate) fn read(path: Option<&Path>) -> Result<Self, CliError> {
-        let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-        let path = path.map(Path::to_owned).or_else(found);
-        let path = path.ok_or_else(|| {
-            let text = format!(
-                "no cluster.yaml found: give --cluster FILE, or write {} (etcd-admin init new)",
-                PLACES.join(" or ")
-            );
-            CliError::usage(text)
-        })?;
-        let text = std::fs::read_to_string(&path).map_err(|error| CliError::at(&path, error))?;
-        Self::parse(&text).map_err(|reason| CliError::usage(format!("{}: {reason}", path.display())))
-    }
-
-    /// Returns `true` if a document is where it is looked for.
-    pub(crate) fn is_here() -> bool {
-        PLACES.iter().any(|path| Path::new(path).is_file())
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = serde_norway::from_str(text).map_err(|error| error.to_string())?;
-        check(&file)?;
-        Ok(file)
-    }
-
     /// With a fresh token and every default.
     pub(crate) fn new(name: &str, members: Vec<MemberEntry>, token: String) -> Self {
         Self {

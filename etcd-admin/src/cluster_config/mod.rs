@@ -10,6 +10,7 @@ mod args;
 mod check;
 mod document;
 mod host;
+mod read;
 mod settings;
 
 pub(crate) use args::DocumentArgs;

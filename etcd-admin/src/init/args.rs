@@ -4,7 +4,7 @@ use crate::cluster_config::DocumentArgs;
 use admin_ui::go_flags::duration;
 use admin_ui::passphrase::PassphraseSource;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
@@ -121,4 +121,9 @@ pub(crate) struct AdoptArgs {
     /// Setting without a counterpart to leave out; may be repeated
     #[arg(long, value_name = "SETTING")]
     pub(crate) leave_out: Vec<String>,
+}
+
+/// Returns a path of the host, below another root if there is one.
+pub(super) fn placed(args: &HostArgs, path: &Path) -> PathBuf {
+    args.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
 }

@@ -3,9 +3,8 @@
 //! Where the CAs are on this machine, they sign at once. Elsewhere the key is made here and a
 //! request waits to be signed. Keys never leave the host, and are never part of the output.
 
-use super::args::HostArgs;
+use super::args::{HostArgs, placed};
 use super::files::Change;
-use super::plan::placed;
 use crate::cli::context::Context;
 use crate::cluster_config::Host;
 use crate::host::{self, bundle_name, list_name};

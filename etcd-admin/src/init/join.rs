@@ -5,8 +5,8 @@
 //! added as a learner, and promoted when it has caught up.
 
 use super::apply::{Report, execute};
-use super::args::{HostArgs, JoinArgs};
-use super::plan::{Plan, placed};
+use super::args::{HostArgs, JoinArgs, placed};
+use super::plan::Plan;
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, Host};
 use crate::cluster_view::ClusterView;

@@ -1,6 +1,6 @@
 //! The plan for this host, found by looking at it. Carrying it out is another matter.
 
-use super::args::HostArgs;
+use super::args::{HostArgs, placed};
 use super::certificates::Certificates;
 use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
 use crate::cli::context::Context;
@@ -34,11 +34,6 @@ pub(super) struct Plan {
     pub(super) ready: bool,
     /// The operator's next steps, in order.
     pub(super) next: Vec<String>,
-}
-
-/// Returns a path of the host, below another root if there is one.
-pub(super) fn placed(args: &HostArgs, path: &Path) -> PathBuf {
-    args.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
 }
 
 impl Plan {
