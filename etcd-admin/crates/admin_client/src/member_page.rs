@@ -14,7 +14,7 @@ const PATH: &str = "/debug/member";
 pub struct MemberPage {
     pub member_id: String,
     pub cluster_id: String,
-    pub(crate) name: String,
+    pub name: String,
     pub etcd_version: String,
     pub package_version: String,
     /// RFC 3339.
