@@ -39,7 +39,8 @@ const CONSTANT: &[(&str, &str)] = &[
 
 /// Families that depend on where a request is when a leader is lost, each with the test that drives it.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("etcd_server_proposals_deduplicated_total", "scripts of the crate pipeline"),
+    ("etcd_server_proposals_deduplicated_total", "cluster::leader_changes"),
+    ("etcd_server_proposals_forwarded_again_total", "cluster::leader_changes"),
     ("etcd_server_proposals_held", "cluster::leader_changes"),
     ("etcd_server_proposals_held_total", "cluster::leader_changes"),
     ("etcd_server_proposals_resumed_total", "cluster::leader_changes"),

@@ -14,6 +14,7 @@ const LEADER_CHANGES: &str = "etcd_server_leader_changes_by_cause_total";
 const HELD: &str = "etcd_server_proposals_held";
 const HELD_TOTAL: &str = "etcd_server_proposals_held_total";
 const PROPOSED_AGAIN: &str = "etcd_server_proposals_resumed_total";
+const FORWARDED_AGAIN: &str = "etcd_server_proposals_forwarded_again_total";
 const REPEATED: &str = "etcd_server_proposals_deduplicated_total";
 const UNKNOWN: &str = "etcd_server_proposals_unknown_total";
 const SPANS_MADE: &str = "etcd_tracing_spans_made_total";
@@ -75,6 +76,11 @@ fn leader_changes(page: &mut String, changes: &LeaderChanges) {
     let counters = [
         (HELD_TOTAL, "Proposals that waited until a leader took them.", changes.held_in_all()),
         (PROPOSED_AGAIN, "Proposals that were lost with a leader and proposed again.", changes.proposed_again()),
+        (
+            FORWARDED_AGAIN,
+            "Messages with proposals that were sent to the leader again, because they had no response for a while.",
+            changes.forwarded_again(),
+        ),
         (REPEATED, "Forwarded proposals that were refused because they came twice or too late.", changes.repeated()),
         (UNKNOWN, "Proposals whose outcome is unknown because a leader was lost.", changes.unknown()),
     ];

@@ -93,6 +93,23 @@ async fn a_request_outlives_the_leader_that_it_went_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_arrives_twice_is_executed_once() {
+    let mut cluster = Cluster::start(settings(NEVER), 3).await.unwrap();
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let follower = (leader + 1) % 3;
+    let mut kv = cluster.kv(follower).await.unwrap();
+    cluster.members[leader].freeze(true).unwrap();
+    let mut writer = cluster.kv(follower).await.unwrap();
+    let writing = tokio::spawn(async move { put(&mut writer, "key", "value").await });
+    // The follower cannot know that the message has arrived.
+    reaches(&cluster, follower, "etcd_server_proposals_forwarded_again_total", 1.0).await;
+    cluster.members[leader].freeze(false).unwrap();
+    writing.await.unwrap().unwrap();
+    reaches(&cluster, leader, "etcd_server_proposals_deduplicated_total", 1.0).await;
+    assert_eq!(version(&mut kv, "key").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_wait_while_leadership_moves() {
     let mut cluster = Cluster::start(settings("2000"), 3).await.unwrap();
     let leader = cluster.leader(PATIENCE).await.unwrap();

@@ -189,9 +189,13 @@ impl Node {
         let fence = if kind == MessageType::MsgPropose { self.open_fence(&mut message)? } else { None };
         let sender = message.from;
         if kind == MessageType::MsgPropose && self.raw.raft.state == StateRole::Leader {
+            let entries = message.entries.len();
             self.keep_changes(&mut message, fence.is_some())?;
-            if message.entries.is_empty() {
+            if message.entries.len() < entries {
+                // Changes that wait are proposed once, whatever becomes of the other entries.
                 self.note_taken(sender, fence);
+            }
+            if message.entries.is_empty() {
                 return Ok(());
             }
         }

@@ -3,7 +3,8 @@
 //! A follower that forwards a proposal does not learn whether the leader appended it. So that it may
 //! propose it again, it fences it: the message names the term of the leader that it is meant for,
 //! and has a number. A leader appends a fenced proposal only in that term, and only the first time
-//! that the message arrives.
+//! that the message arrives. So the follower may also send the same message again in that term, should
+//! it have been lost on the way.
 //!
 //! Invariant: a fenced proposal becomes an entry of its own term or of none, and of at most one.
 //! All entries of a term come before those of the next one, so a member that has applied an entry
@@ -20,9 +21,10 @@ use std::collections::{BTreeMap, VecDeque};
 const FORMAT: u8 = 1;
 /// Processes whose messages a leader remembers in its term: each start of a member is one.
 const PROCESSES_MAX: usize = 256;
-const WORDS: usize = 16;
-/// Messages of a process that may overtake each other.
-const OVERTAKING_MAX: u64 = 64 * 16;
+const WORDS: usize = 256;
+/// The newest messages of a process that a leader tells apart. One that was lost is sent again
+/// within half a second, while others overtake it.
+const OVERTAKING_MAX: u64 = 64 * 256;
 
 /// The fence of a message with proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,8 @@ impl TermFence {
 pub(crate) struct TakenMessages {
     term: u64,
     processes: BTreeMap<(u64, u64), Taken>,
-    /// In the order of their first messages.
+    /// In the order of their last messages: a process that runs is never forgotten for one that has
+    /// ended.
     order: VecDeque<(u64, u64)>,
 }
 
@@ -75,8 +78,10 @@ impl TakenMessages {
             *self = Self { term: fence.term, ..Self::default() };
         }
         let process = (sender, fence.process);
-        if !self.processes.contains_key(&process) {
-            if self.order.len() == PROCESSES_MAX
+        if self.order.back() != Some(&process) {
+            if self.processes.contains_key(&process) {
+                self.order.retain(|known| *known != process);
+            } else if self.order.len() == PROCESSES_MAX
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.processes.remove(&oldest);
@@ -88,11 +93,17 @@ impl TakenMessages {
 }
 
 /// The messages of one process: the newest, and which of those before it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taken {
     newest: u64,
     /// A bit per message, at its number modulo [`OVERTAKING_MAX`].
-    bits: [u64; WORDS],
+    bits: Box<[u64; WORDS]>,
+}
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self { newest: 0, bits: Box::new([0; WORDS]) }
+    }
 }
 
 impl Taken {
@@ -152,16 +163,16 @@ mod tests {
     fn each_message_is_new_once() {
         let mut taken = TakenMessages::default();
         // In order, overtaken within the limit, and far ahead.
-        for number in [1, 2, 5, 3, 4, 1000, 1003, 1002, 5000, 4000] {
+        for number in [1, 2, 5, 3, 4, 16_000, 16_003, 16_002, 80_000, 64_000] {
             assert!(taken.is_new(7, fence(1, 1, number)), "{number}");
             taken.insert(7, fence(1, 1, number));
             assert!(!taken.is_new(7, fence(1, 1, number)), "{number}");
         }
-        for number in [1, 2, 3, 4, 5, 1000, 1002, 1003, 4000, 5000] {
+        for number in [1, 2, 3, 4, 5, 16_000, 16_002, 16_003, 64_000, 80_000] {
             assert!(!taken.is_new(7, fence(1, 1, number)), "{number}");
         }
-        assert!(!taken.is_new(7, fence(1, 1, 5000 - OVERTAKING_MAX)), "too old to be told apart");
-        assert!(taken.is_new(7, fence(1, 1, 4001)));
+        assert!(!taken.is_new(7, fence(1, 1, 80_000 - OVERTAKING_MAX)), "too old to be told apart");
+        assert!(taken.is_new(7, fence(1, 1, 64_001)));
     }
 
     #[test]
@@ -178,12 +189,18 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_process_is_forgotten() {
+    fn the_process_that_is_silent_longest_is_forgotten() {
         let mut taken = TakenMessages::default();
         for process in 0..=256 {
             taken.insert(7, fence(1, process, 1));
+            taken.insert(8, fence(1, 1, process));
         }
+        assert!(!taken.is_new(8, fence(1, 1, 0)), "it was the first, and goes on");
+        for process in 257..=513 {
+            taken.insert(7, fence(1, process, 1));
+        }
+        assert!(taken.is_new(8, fence(1, 1, 256)));
         assert_eq!((taken.processes.len(), taken.order.len()), (PROCESSES_MAX, PROCESSES_MAX));
-        assert!(taken.is_new(7, fence(1, 0, 1)) && !taken.is_new(7, fence(1, 1, 1)));
+        assert!(taken.is_new(7, fence(1, 257, 1)) && !taken.is_new(7, fence(1, 258, 1)));
     }
 }

@@ -22,6 +22,10 @@ const GONE_PAUSES: [Duration; 5] = [
     Duration::from_millis(10),
     Duration::from_millis(20),
 ];
+/// Attempts to open a stream again, behind one that was closed, before which the same is found out
+/// again: a large process takes its time to end. Later it is no news, and the election timeout has
+/// passed.
+const GONE_ATTEMPTS: u32 = 10;
 /// Time for one of these attempts.
 const GONE_TIMEOUT: Duration = Duration::from_millis(100);
 /// Silence after which a stream is given up: a writer gives a sign of life every third of it.
@@ -90,8 +94,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Keeps one stream open for as long as the member belongs to the cluster.
 pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: StreamKind) {
     let mut attempt: usize = 0;
+    let mut suspicion = Suspicion::default();
     loop {
-        let end = follow(&shared, &peer, kind, attempt).await;
+        let (end, was_open) = follow(&shared, &peer, kind, attempt).await;
+        if kind == StreamKind::Message && suspicion.after(&end, was_open) && report_if_gone(&shared, &peer).await {
+            suspicion = Suspicion::default();
+        }
         match &end {
             StreamEnd::Removed => shared.told_removed(),
             StreamEnd::Mismatch(mismatch) => peer.report_mismatch(shared.own.cluster, mismatch),
@@ -112,7 +120,28 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: Stream
     }
 }
 
-async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: usize) -> StreamEnd {
+/// The suspicion that the process of a member has ended, because it closed its stream.
+#[derive(Debug, Default)]
+struct Suspicion {
+    attempts_left: u32,
+}
+
+impl Suspicion {
+    /// A stream has ended, or was not opened. Returns `true` if it is to be found out whether the
+    /// process has ended.
+    fn after(&mut self, end: &StreamEnd, was_open: bool) -> bool {
+        let closed = matches!(end, StreamEnd::Closed | StreamEnd::Request(_));
+        self.attempts_left = match (was_open, closed) {
+            (true, true) => 1 + GONE_ATTEMPTS,
+            (false, true) => self.attempts_left.saturating_sub(1),
+            (_, false) => 0,
+        };
+        self.attempts_left > 0
+    }
+}
+
+/// Opens a stream and reads it to its end. Returns the end, and `true` if it was open.
+async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: usize) -> (StreamEnd, bool) {
     match open(shared, peer, kind, attempt).await {
         Ok((connection, body, url)) => {
             peer.seen();
@@ -121,22 +150,21 @@ async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: u
             let end = read(shared, peer, kind, body).await;
             peer.set_source(kind, None);
             drop(connection);
-            if kind == StreamKind::Message && matches!(end, StreamEnd::Closed | StreamEnd::Request(_)) {
-                report_if_gone(shared, peer).await;
-            }
-            end
+            (end, true)
         }
-        Err(end) => end,
+        Err(end) => (end, false),
     }
 }
 
-/// Reports that the process of the member has ended, if it has.
-async fn report_if_gone(shared: &Shared, peer: &PeerSender) {
+/// Reports that the process of the member has ended, and returns `true`, if it has.
+async fn report_if_gone(shared: &Shared, peer: &PeerSender) -> bool {
     let urls = peer.urls.lock().clone();
-    if has_ended(&*shared.connect, &urls).await {
+    let ended = has_ended(&*shared.connect, &urls).await;
+    if ended {
         tracing::info!(remote_peer_id = %types::MemberId(peer.id), "the process of the peer has ended: its addresses refuse connections");
         shared.gone(peer.id);
     }
+    ended
 }
 
 /// Returns `true` if all addresses of a member refuse connections: then there is nobody who listens. A
@@ -256,6 +284,23 @@ mod tests {
         }
         assert!(!has_ended(&Silent, std::slice::from_ref(&closed)).await);
         assert!(!has_ended(&Unreachable, std::slice::from_ref(&closed)).await);
+    }
+
+    #[test]
+    fn a_closed_stream_raises_a_suspicion_for_a_while() {
+        let mut suspicion = Suspicion::default();
+        let closed = |suspicion: &mut Suspicion, was_open| suspicion.after(&StreamEnd::Closed, was_open);
+        assert!(!closed(&mut suspicion, false), "it was never open");
+        for _ in 0..2 {
+            assert!(closed(&mut suspicion, true));
+            (0..GONE_ATTEMPTS).for_each(|_| assert!(closed(&mut suspicion, false)));
+            assert!(!closed(&mut suspicion, false));
+        }
+        assert!(closed(&mut suspicion, true));
+        for end in [StreamEnd::Silent, StreamEnd::Removed, StreamEnd::Status(StatusCode::NOT_FOUND)] {
+            assert!(!suspicion.after(&end, false), "{end} is the end of no process");
+            assert!(!closed(&mut suspicion, false));
+        }
     }
 
     /// A process whose listener ends after so many connections.

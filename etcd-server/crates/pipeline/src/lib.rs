@@ -18,6 +18,7 @@ mod apply_action;
 mod apply_pipeline;
 mod deferred_messages;
 mod early_election;
+mod forwarded_messages;
 mod held_proposals;
 mod keep_alive;
 mod node_action;

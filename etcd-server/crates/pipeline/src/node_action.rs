@@ -33,6 +33,8 @@ pub enum NodeAction<W, S> {
     /// a mark: the sender adds the state as it is now and reports with
     /// [`crate::NodeInput::SnapshotSent`].
     Send(Vec<Message>),
+    /// Send these messages again, with proposals that have had no response for a while.
+    ForwardAgain(Vec<Message>),
     /// Append these to the log and sync it, after every earlier `Persist` and `Install`; then
     /// report [`crate::NodeInput::Persisted`] with the number. The first entry replaces those at
     /// its index and behind.

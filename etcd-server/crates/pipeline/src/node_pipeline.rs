@@ -3,6 +3,7 @@
 
 use crate::deferred_messages::DeferredMessages;
 use crate::early_election::EarlyElection;
+use crate::forwarded_messages::ForwardedMessages;
 use crate::held_proposals::HeldProposals;
 use crate::node_action::{NodeAction, NodeFault, Refusal, StalledLog};
 use crate::node_input::{NodeInput, Proposal, ProposalKind};
@@ -65,6 +66,7 @@ pub struct NodePipeline<W, S> {
     /// This member was removed from the cluster: no leader confirms its reads any more.
     has_left: bool,
     held: HeldProposals,
+    forwarded: ForwardedMessages,
     /// The first entries of terms that were handed out to be applied: index and term.
     term_starts: VecDeque<(u64, u64)>,
     /// The term of the last entry that was handed out to be applied.
@@ -87,6 +89,7 @@ impl<W, S> NodePipeline<W, S> {
             leads: None,
             has_left: false,
             held: HeldProposals::default(),
+            forwarded: ForwardedMessages::default(),
             term_starts: VecDeque::new(),
             applying_term: 0,
             early_election: None,
@@ -129,9 +132,11 @@ impl<W, S> NodePipeline<W, S> {
         self.held.len()
     }
 
-    /// Drops the held proposals that `waits` returns `false` for: their callers have gone.
-    pub fn retain_held(&mut self, waits: impl FnMut(u64) -> bool) {
-        self.held.retain(waits);
+    /// Drops the proposals that `waits` returns `false` for, held or forwarded: they have their
+    /// responses, or their callers have gone.
+    pub fn retain_proposals(&mut self, mut waits: impl FnMut(u64) -> bool) {
+        self.held.retain(&mut waits);
+        self.forwarded.retain(waits);
     }
 
     /// Returns the time at which [`Self::advance`] is to be called though there is no input.
@@ -154,6 +159,7 @@ impl<W, S> NodePipeline<W, S> {
                 self.node.tick();
                 self.look_at_log(now, actions);
                 self.reads.tick();
+                self.forward_again(actions);
             }
             NodeInput::Propose(proposals) => self.propose_or_hold(ProposalKind::Request, proposals, actions),
             NodeInput::ProposeAsLeader(Proposal { id, data }) => {
@@ -169,7 +175,12 @@ impl<W, S> NodePipeline<W, S> {
             NodeInput::Message(message) if self.must_wait(&message) => self.held.push_message(*message),
             NodeInput::Message(message) => self.step(*message, actions)?,
             NodeInput::Snapshot { message, state } => self.offer(now, *message, state, actions)?,
-            NodeInput::Unreachable(member) => self.node.report_unreachable(member),
+            NodeInput::Unreachable(member) => {
+                self.node.report_unreachable(member);
+                if self.node.status().leader == member {
+                    self.forwarded.leader_unreachable();
+                }
+            }
             NodeInput::SnapshotSent { member, success } => self.node.report_snapshot(member, success),
             NodeInput::SnapshotBegun { member, mark } => self.node.snapshot_begun(member, mark),
             NodeInput::Transfer(member) => self.node.transfer_leader(member),
@@ -232,19 +243,38 @@ impl<W, S> NodePipeline<W, S> {
         let (ids, requests): (Vec<u64>, Vec<Bytes>) =
             proposals.into_iter().map(|Proposal { id, data }| (id, data)).unzip();
         if kind != ProposalKind::ConfChange {
-            if self.node.propose(requests).is_err() {
-                actions.push(NodeAction::Refuse { ids, refusal: Refusal::TooManyRequests });
+            match self.node.propose(requests) {
+                Ok(forwarded) => self.note_forwarded(ids, forwarded),
+                Err(_) => actions.push(NodeAction::Refuse { ids, refusal: Refusal::TooManyRequests }),
             }
             return;
         }
         for (id, change) in ids.into_iter().zip(requests) {
-            if let Err(dropped) = self.node.propose_conf_change(change) {
-                let refusal = match dropped {
-                    ConfChangeDropped::TooMany => Refusal::TooManyRequests,
-                    ConfChangeDropped::Dropped(_) => Refusal::NoLeader,
-                };
-                actions.push(NodeAction::Refuse { ids: vec![id], refusal });
-            }
+            let refusal = match self.node.propose_conf_change(change) {
+                Ok(forwarded) => {
+                    self.note_forwarded(vec![id], forwarded);
+                    continue;
+                }
+                Err(ConfChangeDropped::TooMany) => Refusal::TooManyRequests,
+                Err(ConfChangeDropped::Dropped(_)) => Refusal::NoLeader,
+            };
+            actions.push(NodeAction::Refuse { ids: vec![id], refusal });
+        }
+    }
+
+    fn note_forwarded(&mut self, ids: Vec<u64>, forwarded: Option<Message>) {
+        if let Some(message) = forwarded {
+            self.forwarded.push(self.node.status().term, ids, message);
+        }
+    }
+
+    /// Sends the leader again what it may not have got.
+    fn forward_again(&mut self, actions: &mut Vec<NodeAction<W, S>>) {
+        let fenced = matches!(self.node.route(), Route::Fenced(_));
+        let Status { leader, term, .. } = self.node.status();
+        let again = self.forwarded.tick(fenced.then_some((leader, term)));
+        if !again.is_empty() {
+            actions.push(NodeAction::ForwardAgain(again));
         }
     }
 

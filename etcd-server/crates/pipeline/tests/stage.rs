@@ -201,6 +201,7 @@ impl Stage {
                 .map(|(at, member)| self.input(at, NodeInput::Fencing { member, honours: true }))
                 .collect(),
             "gone" => self.input(id(), NodeInput::Gone(number(2))),
+            "unreachable" => self.input(id(), NodeInput::Unreachable(number(2))),
             "wait" => {
                 self.now = self.now.after(Duration::from_millis(number(2)));
                 self.advance(id())
@@ -286,6 +287,8 @@ impl Stage {
 
     fn tick(&mut self, id: u64) -> String {
         self.now = self.now.after(TICK);
+        let member = self.members.get_mut(&id).unwrap();
+        member.node.retain_proposals(|id| member.pending.contains(id));
         self.input(id, NodeInput::Tick)
     }
 
@@ -322,6 +325,11 @@ impl Stage {
         for action in actions {
             let member = self.members.get_mut(&id).unwrap();
             text += &match action {
+                NodeAction::ForwardAgain(messages) => {
+                    let text = messages.iter().map(|message| format!("again {}\n", describe(message))).collect();
+                    self.network.extend(messages.into_iter().map(|message| (message, None)));
+                    text
+                }
                 NodeAction::Send(messages) => {
                     let described = messages.iter().map(|message| format!("send {}\n", describe(message))).collect();
                     for mut message in messages {

@@ -63,6 +63,7 @@ pub struct LeaderChanges {
     held: AtomicU64,
     held_in_all: AtomicU64,
     proposed_again: AtomicU64,
+    forwarded_again: AtomicU64,
     repeated: AtomicU64,
     unknown: AtomicU64,
 }
@@ -110,6 +111,12 @@ impl LeaderChanges {
         self.proposed_again.load(Ordering::Relaxed)
     }
 
+    /// Returns the messages with proposals that were sent to the leader again, because they had had
+    /// no response for a while.
+    pub fn forwarded_again(&self) -> u64 {
+        self.forwarded_again.load(Ordering::Relaxed)
+    }
+
     /// Returns the messages of other members with proposals that had arrived before, or were meant
     /// for the leader of another term.
     pub fn repeated(&self) -> u64 {
@@ -131,6 +138,10 @@ impl LeaderChanges {
 
     pub(crate) fn again(&self, proposals: usize) {
         self.proposed_again.fetch_add(proposals as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_forwarded_again(&self, messages: usize) {
+        self.forwarded_again.fetch_add(messages as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn refused_repeated(&self) {

@@ -72,10 +72,10 @@ impl NodeTask {
             let now = Instant::now();
             if now >= next_tick {
                 self.look_at_heartbeats(next_tick, now);
-                self.handle(NodeInput::Tick)?;
                 self.pipeline.retain_reads(|waiting| !waiting.is_closed());
                 self.published.leader_changes.outcomes_unknown(self.pending_proposals.tick());
-                self.pipeline.retain_held(|id| self.pending_proposals.waits(id));
+                self.pipeline.retain_proposals(|id| self.pending_proposals.waits(id));
+                self.handle(NodeInput::Tick)?;
                 // After a pause of the process the ticks that were missed are not made up for: they
                 // would start an election.
                 next_tick = now + self.tick;
@@ -200,6 +200,10 @@ impl NodeTask {
     fn carry_out_one(&mut self, action: NodeAction<ReadIndexWaiter, Offered>) -> Result<(), NodeFault> {
         match action {
             NodeAction::Send(messages) => self.outbound.send(messages),
+            NodeAction::ForwardAgain(messages) => {
+                self.published.leader_changes.note_forwarded_again(messages.len());
+                self.outbound.send(messages);
+            }
             NodeAction::Persist { number, entries, hard_state } => {
                 self.published.log_waits_since.lock().get_or_insert_with(Instant::now);
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));

@@ -118,6 +118,8 @@ pub enum Bug {
     FencesOfAnyTerm,
     /// A leader appends a message with proposals again when it arrives twice.
     RepeatedProposalsAppended,
+    /// A follower that sends a message again gives it a new number.
+    ForwardedAgainUnderNewNumber,
     /// A follower passes on the proposals of others.
     ProposalsPassedOn,
     /// Proposals are proposed again as soon as another leader is known.
@@ -188,6 +190,13 @@ pub(crate) fn drops_fence(node: &Node, context: &[u8], planted: &Planted) -> boo
         Some(Bug::RepeatedProposalsAppended) => leads && is_of_term,
         Some(Bug::ProposalsPassedOn) => !leads,
         _ => false,
+    }
+}
+
+/// Spoils the fence of a message that is sent again. Its last field is the number of the message.
+pub(crate) fn spoil_fence(context: &mut Bytes, planted: &Planted) {
+    if let Some((number, rest)) = context.split_last().filter(|_| planted.has(Bug::ForwardedAgainUnderNewNumber)) {
+        *context = [rest, &[number ^ 0x80]].concat().into();
     }
 }
 

@@ -283,12 +283,12 @@ impl Process {
     pub(crate) fn act(&mut self, doing: Task, cx: &mut Context<'_>) -> Checked {
         match doing {
             Task::Tick => {
-                self.input(NodeInput::Tick, cx)?;
                 let now = cx.now;
                 let unknown = self.pending.tick(|ticket| now < ticket.until);
                 cx.out.told.extend(unknown.into_iter().map(|ticket| (ticket, Reply::Unknown)));
                 let pending = &self.pending;
-                self.pipeline.retain_held(|id| pending.contains(id));
+                self.pipeline.retain_proposals(|id| pending.contains(id));
+                self.input(NodeInput::Tick, cx)?;
                 cx.out.later.push((self.tick_length(), Task::Tick));
             }
             Task::Synced => self.synced(cx)?,
@@ -363,6 +363,10 @@ impl Process {
         for action in actions {
             match action {
                 NodeAction::Send(messages) => messages.into_iter().try_for_each(|message| self.send(message, cx))?,
+                NodeAction::ForwardAgain(messages) => messages.into_iter().try_for_each(|mut message| {
+                    crate::planted::spoil_fence(&mut message.context, cx.planted);
+                    self.send(message, cx)
+                })?,
                 NodeAction::Persist { number, entries, hard_state } => {
                     self.log.persist(number, entries, hard_state, cx.planted);
                     if cx.planted.has(Bug::PromisesBeforeSync) {

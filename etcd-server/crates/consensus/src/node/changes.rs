@@ -38,14 +38,15 @@ pub enum ConfChangeKind {
 impl Node {
     /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and is not notified if the
     /// leader drops it. A leader proposes it when the change before it is applied; a new leader,
-    /// when it has applied the entries of its log.
-    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
+    /// when it has applied the entries of its log. Returns the message that was forwarded, as
+    /// [`Node::propose`] does.
+    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<Option<raftpb::Message>, ConfChangeDropped> {
         let raft = &self.raw.raft;
         if raft.state == StateRole::Leader && (raft.has_pending_conf() || !self.waiting_changes.is_empty()) {
             let deadline = self.change_deadline();
             // Its proposer proposes it again if this leadership ends before.
             return if self.waiting_changes.push(change, deadline, true) {
-                Ok(())
+                Ok(None)
             } else {
                 Err(ConfChangeDropped::TooMany)
             };
@@ -53,11 +54,11 @@ impl Node {
         self.propose_change_now(change)
     }
 
-    fn propose_change_now(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
+    fn propose_change_now(&mut self, change: Bytes) -> Result<Option<raftpb::Message>, ConfChangeDropped> {
         let removes_self = removes(&change, self.raw.raft.id);
-        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
+        let forwarded = self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
         self.note_own_removal(removes_self);
-        Ok(())
+        Ok(forwarded)
     }
 
     /// Takes the changes out of a forwarded proposal that must wait until another one is applied.

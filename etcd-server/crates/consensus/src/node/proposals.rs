@@ -2,6 +2,7 @@
 
 use super::{Node, entry};
 use crate::entry::EntryKind;
+use crate::message;
 use crate::message_validation::StepRefusal;
 use crate::term_fence::TermFence;
 use bytes::Bytes;
@@ -31,7 +32,10 @@ impl Node {
     /// Proposes requests, in order and together. All of them are dropped or none. A follower
     /// forwards them to the leader, without a report when they get lost on the way; see
     /// [`Node::route`].
-    pub fn propose(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
+    ///
+    /// Returns the message of a follower that forwarded them under a fence. In the same term it may
+    /// be sent to the leader again as it is, which takes it once.
+    pub fn propose(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<Option<raftpb::Message>, Dropped> {
         let entries = requests.into_iter().map(|data| entry(EntryKind::Normal, data)).collect();
         self.step_proposal(entries)
     }
@@ -40,7 +44,7 @@ impl Node {
     /// requests of a leader itself that a later leader must not inherit, such as revoking leases
     /// that expired by this member's clock.
     pub fn propose_as_leader(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
-        if self.raw.raft.state == StateRole::Leader { self.propose(requests) } else { Err(Dropped) }
+        if self.raw.raft.state == StateRole::Leader { self.propose(requests).map(|_| ()) } else { Err(Dropped) }
     }
 
     /// Returns the way of a proposal that is handed in now.
@@ -93,7 +97,7 @@ impl Node {
         }
     }
 
-    pub(super) fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
+    pub(super) fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<Option<raftpb::Message>, Dropped> {
         if self.removed || self.own_removal.is_some() {
             return Err(Dropped);
         }
@@ -107,6 +111,12 @@ impl Node {
             self.last_fence = TermFence { term, number: self.last_fence.number + 1, ..self.last_fence };
             message.context = self.last_fence.encode();
         }
-        self.raw.raft.step(message).map_err(|_| Dropped)
+        let fenced = (!message.context.is_empty()).then(|| {
+            // As raft forwards it.
+            let forwarded = eraftpb::Message { to: self.raw.raft.leader_id, ..message.clone() };
+            message::from_raft(forwarded)
+        });
+        self.raw.raft.step(message).map_err(|_| Dropped)?;
+        Ok(fenced)
     }
 }
