@@ -8,12 +8,13 @@ use std::time::Duration;
 use types::MonotonicTime;
 
 /// The members ask one after the other, this far apart, so that they do not split the votes, and
-/// each has noticed the end.
+/// each has noticed the end. Further apart with each attempt: on a busy machine messages take
+/// longer than a turn.
 const TURN: Duration = Duration::from_millis(15);
 /// Within its turn, a member asks this much later at most.
 const SPREAD: Duration = Duration::from_millis(5);
-/// Between two pre-votes of a member, at least; at most twice as long. An election that another
-/// member has begun has this time to succeed.
+/// Between two pre-votes of a member, at least. An election that another member has begun has this
+/// time to succeed.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Pre-votes for one lost leader. Then the election timeout decides, as always.
 const ATTEMPTS_MAX: u32 = 10;
@@ -23,6 +24,8 @@ const ATTEMPTS_MAX: u32 = 10;
 pub(crate) struct EarlyElection {
     /// The term of the last election that is known.
     term: u64,
+    /// The place of this member among those that may take the leader's place.
+    turn: u32,
     attempts: u32,
     next: MonotonicTime,
     draws: u64,
@@ -32,9 +35,9 @@ impl EarlyElection {
     /// The leader of `term` has ended. `voters` are the members that may take its place, in order.
     pub(crate) fn new(now: MonotonicTime, term: u64, member: u64, voters: &[u64]) -> Self {
         let turn = voters.iter().position(|voter| *voter == member).unwrap_or(voters.len());
-        let turn = TURN * u32::try_from(turn).unwrap_or(u32::MAX);
-        let mut election = Self { term, attempts: 0, next: now, draws: member ^ term.rotate_left(32) };
-        election.next = now.after(turn + election.draw(SPREAD));
+        let turn = u32::try_from(turn).unwrap_or(u32::MAX);
+        let mut election = Self { term, turn, attempts: 0, next: now, draws: member ^ term.rotate_left(32) };
+        election.next = now.after(election.delay());
         election
     }
 
@@ -48,7 +51,7 @@ impl EarlyElection {
     pub(crate) fn is_due(&mut self, now: MonotonicTime, term: u64) -> bool {
         if self.term != term {
             self.term = term;
-            self.next = now.after(PAUSE + self.draw(PAUSE));
+            self.next = now.after(PAUSE + self.delay());
         }
         now >= self.next
     }
@@ -56,8 +59,13 @@ impl EarlyElection {
     /// A pre-vote is asked for now. Returns `false` if it was the last one.
     pub(crate) fn asked(&mut self, now: MonotonicTime) -> bool {
         self.attempts += 1;
-        self.next = now.after(PAUSE + self.draw(PAUSE));
+        self.next = now.after(PAUSE + self.delay());
         self.attempts < ATTEMPTS_MAX
+    }
+
+    /// Returns the time until the turn of this member in the present attempt.
+    fn delay(&mut self) -> Duration {
+        TURN.saturating_mul(self.turn.saturating_mul(self.attempts + 1)) + self.draw(SPREAD)
     }
 
     /// Draws a time below `limit`: the same for the same member and term.
@@ -86,13 +94,25 @@ mod tests {
     #[test]
     fn pre_votes_are_repeated_a_few_times() {
         let begin = MonotonicTime::default();
-        let mut election = EarlyElection::new(begin, 5, 3, &[3]);
+        let mut election = EarlyElection::new(begin, 5, 3, &[1, 3]);
         let mut asked = 1;
         while election.asked(election.next()) {
             asked += 1;
         }
         assert_eq!(asked, ATTEMPTS_MAX);
-        assert!(election.next().since(begin) < SPREAD + 2 * PAUSE * ATTEMPTS_MAX);
+        // Within about the shortest election timeout.
+        assert!(election.next().since(begin) < Duration::from_millis(1600));
+    }
+
+    #[test]
+    fn members_ask_further_apart_each_time() {
+        let begin = MonotonicTime::default();
+        let [mut first, mut second] = [3, 5].map(|member| EarlyElection::new(begin, 5, member, &[3, 5]));
+        for attempt in 1..ATTEMPTS_MAX {
+            first.asked(begin);
+            second.asked(begin);
+            assert!(second.next().since(begin) + SPREAD > first.next().since(begin) + TURN * (attempt + 1));
+        }
     }
 
     #[test]
