@@ -22,9 +22,8 @@ const GONE_PAUSES: [Duration; 5] = [
     Duration::from_millis(10),
     Duration::from_millis(20),
 ];
-/// Attempts to open a stream again, behind one that was closed, before which the same is found out
-/// again: a large process takes its time to end. Later it is no news, and the election timeout has
-/// passed.
+/// Refused attempts to open a stream, one after the other, after each of which the same is found out:
+/// a large process takes its time to end. Later it is no news, and the election timeout has passed.
 const GONE_ATTEMPTS: u32 = 10;
 /// Time for one of these attempts.
 const GONE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -98,7 +97,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: Stream
     loop {
         let (end, was_open) = follow(&shared, &peer, kind, attempt).await;
         if kind == StreamKind::Message && suspicion.after(&end, was_open) && report_if_gone(&shared, &peer).await {
-            suspicion = Suspicion::default();
+            suspicion.confirmed();
         }
         match &end {
             StreamEnd::Removed => shared.told_removed(),
@@ -120,23 +119,29 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: Stream
     }
 }
 
-/// The suspicion that the process of a member has ended, because it closed its stream.
+/// The suspicion that the process of a member has ended, because it closed its stream, or refuses a
+/// new one.
 #[derive(Debug, Default)]
 struct Suspicion {
-    attempts_left: u32,
+    /// Ends of streams and refused attempts since the member was last found alive.
+    refused: u32,
 }
 
 impl Suspicion {
     /// A stream has ended, or was not opened. Returns `true` if it is to be found out whether the
     /// process has ended.
     fn after(&mut self, end: &StreamEnd, was_open: bool) -> bool {
-        let closed = matches!(end, StreamEnd::Closed | StreamEnd::Request(_));
-        self.attempts_left = match (was_open, closed) {
-            (true, true) => 1 + GONE_ATTEMPTS,
-            (false, true) => self.attempts_left.saturating_sub(1),
-            (_, false) => 0,
-        };
-        self.attempts_left > 0
+        let refused = matches!(end, StreamEnd::Closed | StreamEnd::Request(_));
+        if was_open || !refused {
+            self.refused = 0;
+        }
+        self.refused = self.refused.saturating_add(refused.into());
+        (1..=GONE_ATTEMPTS).contains(&self.refused)
+    }
+
+    /// The process has ended, which is found out once.
+    fn confirmed(&mut self) {
+        self.refused = GONE_ATTEMPTS;
     }
 }
 
@@ -290,17 +295,18 @@ mod tests {
     fn a_closed_stream_raises_a_suspicion_for_a_while() {
         let mut suspicion = Suspicion::default();
         let closed = |suspicion: &mut Suspicion, was_open| suspicion.after(&StreamEnd::Closed, was_open);
-        assert!(!closed(&mut suspicion, false), "it was never open");
-        for _ in 0..2 {
-            assert!(closed(&mut suspicion, true));
-            (0..GONE_ATTEMPTS).for_each(|_| assert!(closed(&mut suspicion, false)));
-            assert!(!closed(&mut suspicion, false));
+        for was_open in [false, true, true] {
+            assert!(closed(&mut suspicion, was_open));
+            (1..GONE_ATTEMPTS).for_each(|_| assert!(closed(&mut suspicion, false)));
+            assert!(!closed(&mut suspicion, false), "it is no news");
         }
-        assert!(closed(&mut suspicion, true));
         for end in [StreamEnd::Silent, StreamEnd::Removed, StreamEnd::Status(StatusCode::NOT_FOUND)] {
             assert!(!suspicion.after(&end, false), "{end} is the end of no process");
-            assert!(!closed(&mut suspicion, false));
+            assert!(closed(&mut suspicion, false), "it has been alive");
         }
+        suspicion.confirmed();
+        assert!(!closed(&mut suspicion, false), "it is known");
+        assert!(closed(&mut suspicion, true), "it has started again");
     }
 
     /// A process whose listener ends after so many connections.

@@ -1,7 +1,7 @@
 //! A cluster under load whose leader is changed.
 
 use crate::clients::{self, Counter, Finished, Shared};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testbed::{Cluster, ClusterError, Settings, StartError};
@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) changes: usize,
     pub(crate) kind: Kind,
     pub(crate) parent: Option<PathBuf>,
+    /// Where the members' logs are kept.
+    pub(crate) logs: Option<PathBuf>,
 }
 
 /// One change as clients noticed it.
@@ -85,7 +87,8 @@ pub(crate) enum ChangeError {
 
 pub(crate) async fn run(plan: &Plan) -> Result<Measured, ChangeError> {
     let mut settings = Settings::new(&plan.command);
-    settings.flags = ["--log-level", "error"].map(str::to_owned).to_vec();
+    let level = if plan.logs.is_some() { "info" } else { "error" };
+    settings.flags = ["--log-level", level].map(str::to_owned).to_vec();
     settings.parent.clone_from(&plan.parent);
     let mut cluster = Cluster::start(settings, plan.members).await?;
     let shared = Arc::new(Shared::new(plan.members));
@@ -109,7 +112,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured, ChangeError> {
         }
         tokio::time::sleep(BEFORE).await;
         shared.take();
-        let begun = Instant::now();
+        let (begun, at) = (Instant::now(), time::OffsetDateTime::now_utc());
         change(plan.kind, &mut cluster, leader).await?;
         tokio::time::sleep(AFTER).await;
         let next = cluster.leader(LEADER_LIMIT).await?;
@@ -125,8 +128,11 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured, ChangeError> {
         requests += finished.len();
         let noticed = notice(begun, &finished);
         eprintln!(
-            "leader {leader} -> {next}: {} failed, longest {:?}, gap {:?}",
-            noticed.failed, noticed.longest, noticed.gap
+            "{} leader {leader} -> {next}: {} failed, longest {:?}, gap {:?}",
+            at.time(),
+            noticed.failed,
+            noticed.longest,
+            noticed.gap
         );
         changes.push(noticed);
     }
@@ -138,7 +144,17 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured, ChangeError> {
     }
     let unknown = counters.iter().map(|counter| counter.unknown).sum();
     let wrong = check(&mut cluster, counters).await?;
+    if let Some(directory) = &plan.logs {
+        keep_logs(&cluster, directory)?;
+    }
     Ok(Measured { changes, quiet_longest, requests, unknown, wrong })
+}
+
+fn keep_logs(cluster: &Cluster, directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    cluster.members.iter().enumerate().try_for_each(|(number, member)| {
+        std::fs::copy(member.log_file(), directory.join(format!("member{number}.log"))).map(drop)
+    })
 }
 
 async fn change(kind: Kind, cluster: &mut Cluster, leader: usize) -> Result<(), ChangeError> {

@@ -44,6 +44,9 @@ struct Flags {
     /// Parent of data directories: on a real disk, since puts are synced
     #[arg(long, value_name = "DIRECTORY")]
     data: Option<PathBuf>,
+    /// Keep the members' logs in this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    logs: Option<PathBuf>,
     /// Write the figures here as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,6 +80,7 @@ async fn measure(flags: &Flags) -> Result<bool, change::ChangeError> {
                 changes: flags.changes,
                 kind,
                 parent: flags.data.clone(),
+                logs: flags.logs.as_ref().map(|logs| logs.join(format!("{label}-{kind:?}").to_lowercase())),
             };
             eprintln!("{label}: {} changes, {}", plan.changes, kind.describe());
             lines.push(report::Line::new(label, &plan, &change::run(&plan).await?));

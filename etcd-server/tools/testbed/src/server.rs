@@ -292,10 +292,16 @@ impl Server {
         self.dir.path().join("data")
     }
 
+    /// Returns the file with the process's output, all its starts together.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
     /// Returns the last 16 KiB of the process's output.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        log_tail(&self.dir.path().join("log")).unwrap_or_default()
+        log_tail(&self.log_file()).unwrap_or_default()
     }
 
     /// Bytes of all files below the data directory.
