@@ -13,11 +13,11 @@ use types::MonotonicTime;
 const TURN: Duration = Duration::from_millis(15);
 /// Within its turn, a member asks this much later at most.
 const SPREAD: Duration = Duration::from_millis(5);
-/// Between two pre-votes of a member, at least. An election that another member has begun has this
-/// time to succeed.
+/// Between two pre-votes of a member, at least; doubled with each attempt. An election that is under
+/// way has this time to succeed: a busy machine, or a slow disk, needs more of it.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Pre-votes for one lost leader. Then the election timeout decides, as always.
-const ATTEMPTS_MAX: u32 = 10;
+const ATTEMPTS_MAX: u32 = 5;
 
 /// The pre-votes that are planned because a leader has ended.
 #[derive(Debug)]
@@ -51,16 +51,21 @@ impl EarlyElection {
     pub(crate) fn is_due(&mut self, now: MonotonicTime, term: u64) -> bool {
         if self.term != term {
             self.term = term;
-            self.next = now.after(PAUSE + self.delay());
+            self.next = now.after(self.pause() + self.delay());
         }
         now >= self.next
     }
 
     /// A pre-vote is asked for now. Returns `false` if it was the last one.
     pub(crate) fn asked(&mut self, now: MonotonicTime) -> bool {
+        self.next = now.after(self.pause() + self.delay());
         self.attempts += 1;
-        self.next = now.after(PAUSE + self.delay());
         self.attempts < ATTEMPTS_MAX
+    }
+
+    /// Returns the time for an election that is under way.
+    fn pause(&self) -> Duration {
+        PAUSE * 2_u32.pow(self.attempts.min(ATTEMPTS_MAX))
     }
 
     /// Returns the time until the turn of this member in the present attempt.
@@ -100,8 +105,8 @@ mod tests {
             asked += 1;
         }
         assert_eq!(asked, ATTEMPTS_MAX);
-        // Within about the shortest election timeout.
-        assert!(election.next().since(begin) < Duration::from_millis(1600));
+        // Within about an election timeout.
+        assert!(election.next().since(begin) < Duration::from_secs(2));
     }
 
     #[test]
@@ -111,7 +116,7 @@ mod tests {
         for attempt in 1..ATTEMPTS_MAX {
             first.asked(begin);
             second.asked(begin);
-            assert!(second.next().since(begin) + SPREAD > first.next().since(begin) + TURN * (attempt + 1));
+            assert!(second.next().since(begin) + SPREAD > first.next().since(begin) + TURN * attempt);
         }
     }
 
