@@ -98,6 +98,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
     let transport = transport(settings, &opened, connect, &metrics, runtime.handle());
     transport.meet(&plan.joined);
     let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
+    replica::report_panics(Arc::clone(&options.on_fault));
     let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
     let (tracer, exporter) = start_tracing(settings)?.unzip();
     let outcome = runtime.block_on(serve(
@@ -109,6 +110,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
         encryption,
         Instruments { metrics, tracer },
     ));
+    // The member has stopped: what a task meets while the runtime ends concerns no state any more.
+    drop(std::panic::take_hook());
     // Sends the last spans.
     drop(exporter);
     runtime.shutdown_timeout(Duration::from_secs(1));

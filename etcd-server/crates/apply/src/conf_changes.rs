@@ -25,7 +25,7 @@ impl State {
     /// Applies the data of a configuration change. `max_learners` is the same on every member.
     ///
     /// # Panics
-    /// If `index` does not follow the last one.
+    /// If `index` does not follow the last one, or the members are not those of the change.
     pub fn apply_conf_change(
         &mut self,
         batch: &mut dyn Batch,
@@ -45,6 +45,14 @@ impl State {
             (Ok(()), ConfChange::Promote(id)) => MembershipChange::AddVoter(*id),
             (Ok(()), ConfChange::Remove(id)) => MembershipChange::Remove(*id),
         };
+        let id = wanted.member_id();
+        let holds = match group_change {
+            MembershipChange::None => true,
+            MembershipChange::AddVoter(id) => self.members.member(id).is_some_and(|member| !member.is_learner),
+            MembershipChange::AddLearner(id) => self.members.member(id).is_some_and(|member| member.is_learner),
+            MembershipChange::Remove(id) => self.members.member(id).is_none() && self.members.is_removed(id),
+        };
+        assert!(holds, "entry {index} makes {group_change:?} of raft, and member {id} is another");
         self.write_conf_state(batch);
         let members = || ApplyResponse::Members(self.members.members().map(Member::to_wire).collect());
         let outcome = outcome.map(|()| members()).map_err(ApplyError::from);

@@ -137,6 +137,12 @@ impl State {
             return Err(ApplyError::Corrupt);
         }
         self.keys.compact(request.revision, context.batch)?;
+        assert!(
+            self.keys.compacted() == request.revision,
+            "a compaction to {} ends at {}",
+            request.revision,
+            self.keys.compacted()
+        );
         context.gathered.effects.push(Effect::Compacted);
         Ok(ApplyResponse::Compaction(request.revision))
     }
@@ -175,10 +181,13 @@ impl State {
         };
         let mut attachments = Attachments(&mut self.leases);
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
+        let attached = keys.len();
         for key in keys {
             write.delete_range(&KeyRange::single(key))?;
         }
         context.gathered.events = write.end();
+        let deleted = context.gathered.events.len();
+        assert!(deleted == attached, "lease {id} had {attached} keys, of which {deleted} lived");
         Ok(Ok(ApplyResponse::Done))
     }
 

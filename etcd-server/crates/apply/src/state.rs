@@ -83,6 +83,11 @@ impl State {
         })
     }
 
+    /// Returns the index of the last entry that was applied.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// Begins an entry: the one behind the last. Applied twice, or left out, an entry would leave
     /// this member with another state than all others.
     ///
@@ -96,7 +101,8 @@ impl State {
     /// Applies the data of a normal entry. `stored_bytes` is compared with the quota.
     ///
     /// # Panics
-    /// If `index` does not follow the last one, or the changes are not those of one new revision.
+    /// If `index` does not follow the last one, the changes are not those of one new revision, a
+    /// refused request makes any, or a revision moves back.
     pub fn apply<V: View>(
         &mut self,
         view: &V,
@@ -107,6 +113,7 @@ impl State {
     ) -> Result<Applied, Fault> {
         self.begin(index);
         let before = self.keys.current();
+        let (compacted, auth_revision) = (self.keys.compacted(), self.auth.auth_revision());
         if data.is_empty() {
             return Ok(Applied::without_request(0, self.keys.current(), Ok(ApplyResponse::Done)));
         }
@@ -137,6 +144,19 @@ impl State {
         let numbered =
             events.iter().zip(0..).all(|(event, sub)| (event.revision.main, event.revision.sub) == (revision, sub));
         assert!(numbered, "events of entry {index} are not those of revision {revision}, in order");
+        // Beyond the quota a write is refused to its client and done all the same.
+        let may_change = matches!(outcome, Ok(_) | Err(ApplyError::NoSpace));
+        assert!(events.is_empty() || may_change, "entry {index} is refused and made {} changes", events.len());
+        assert!(
+            self.keys.compacted() >= compacted,
+            "entry {index} moves the compacted revision back from {compacted} to {}",
+            self.keys.compacted()
+        );
+        assert!(
+            self.auth.auth_revision() >= auth_revision,
+            "entry {index} moves the auth revision back from {auth_revision} to {}",
+            self.auth.auth_revision()
+        );
         let outcome = outcome.map(|response| Ordered { response, revision });
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }

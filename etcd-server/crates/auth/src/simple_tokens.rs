@@ -86,6 +86,9 @@ impl SimpleTokens {
 
     /// Remembers that `token` stands for `user`. At a bound the token with the earliest deadline
     /// gives way.
+    ///
+    /// # Panics
+    /// If more tokens are held than the bounds allow, or they are not all in order.
     pub fn assign(&mut self, token: &str, user: &str, now: MonotonicTime) {
         self.forget(token);
         self.expire(now);
@@ -98,11 +101,26 @@ impl SimpleTokens {
             self.forget_all(oldest);
         }
         self.insert(token.into(), user.into(), now.after(self.ttl));
+        assert!(self.tokens.len() <= TOKENS_MAX, "{} tokens are held", self.tokens.len());
+        assert!(
+            self.by_deadline.len() == self.tokens.len(),
+            "{} tokens are in order, and {} are held",
+            self.by_deadline.len(),
+            self.tokens.len()
+        );
+        assert!(
+            self.of_user.len() <= self.tokens.len(),
+            "{} users have {} tokens",
+            self.of_user.len(),
+            self.tokens.len()
+        );
     }
 
     fn insert(&mut self, token: Arc<str>, user: Arc<str>, deadline: MonotonicTime) {
         self.by_deadline.insert((deadline, token.clone()));
-        self.of_user.entry(user.clone()).or_default().insert((deadline, token.clone()));
+        let of_user = self.of_user.entry(user.clone()).or_default();
+        of_user.insert((deadline, token.clone()));
+        assert!(of_user.len() <= TOKENS_PER_USER_MAX, "a user has {} tokens", of_user.len());
         self.tokens.insert(token, Held { user, deadline: AtomicU64::new(deadline.0), stands: [deadline; 2] });
     }
 
@@ -159,9 +177,11 @@ impl SimpleTokens {
 
     fn forget(&mut self, token: &str) {
         let Some((token, held)) = self.tokens.remove_entry(token) else { return };
-        self.by_deadline.remove(&(held.stands[AMONG_ALL], token.clone()));
+        let was_ordered = self.by_deadline.remove(&(held.stands[AMONG_ALL], token.clone()));
+        assert!(was_ordered, "a token is not at its place {:?}", held.stands[AMONG_ALL]);
         if let Some(order) = self.of_user.get_mut(&held.user) {
-            order.remove(&(held.stands[AMONG_USERS_OWN], token));
+            let was_ordered = order.remove(&(held.stands[AMONG_USERS_OWN], token));
+            assert!(was_ordered, "a token of a user is not at its place {:?}", held.stands[AMONG_USERS_OWN]);
             if order.is_empty() {
                 self.of_user.remove(&held.user);
             }
@@ -176,6 +196,7 @@ fn oldest(order: &mut Order, tokens: &mut BTreeMap<Arc<str>, Held>, which: usize
         let (stood, token) = order.pop_first()?;
         let held = tokens.get_mut(&token).expect("an order holds only tokens that are held");
         let deadline = held.deadline();
+        assert!(deadline >= stood, "the deadline of a token moves back from {stood:?} to {deadline:?}");
         held.stands[which] = deadline;
         order.insert((deadline, token.clone()));
         if deadline == stood {

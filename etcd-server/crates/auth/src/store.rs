@@ -79,6 +79,9 @@ impl AuthStore {
     ///
     /// # Errors
     /// A record that cannot be read is a fault: guessing at permissions is not an option.
+    ///
+    /// # Panics
+    /// If the auth revision of a fresh store is not 1.
     pub fn load<V: View>(view: &V, batch: &mut dyn Batch) -> Result<Self, Fault> {
         let attempt = |fault: Fault| fault.during("load auth state");
         let stored = record::read_revision(view).map_err(attempt)?.unwrap_or(0);
@@ -91,6 +94,7 @@ impl AuthStore {
         if stored == 0 {
             store.commit_revision(batch);
         }
+        assert!(store.auth_revision > 0, "the auth revision counts from 1");
         Ok(store)
     }
 
@@ -192,12 +196,14 @@ impl AuthStore {
 
     /// Stores `user` and drops its computed permissions.
     pub(crate) fn put_user(&mut self, name: &str, user: User, batch: &mut dyn Batch) {
+        assert!(user.name == name.as_bytes(), "the record of user {name:?} names {:?}", user.name);
         record::write_user(batch, &user);
         self.users.insert(name.to_owned(), Arc::new(UserEntry::new(user)));
     }
 
     /// Stores `role` and drops the computed permissions of the users that hold it.
     pub(crate) fn put_role(&mut self, name: &str, role: Role, batch: &mut dyn Batch) {
+        assert!(role.name == name.as_bytes(), "the record of role {name:?} names {:?}", role.name);
         record::write_role(batch, &role);
         self.roles.insert(name.to_owned(), Arc::new(role));
         for entry in self.users.values_mut().filter(|entry| entry.holds(name)) {

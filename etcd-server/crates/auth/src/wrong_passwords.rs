@@ -100,6 +100,12 @@ impl WrongPasswords {
         let turn = (turn, self.entered);
         self.turns.insert(turn, name);
         self.names.insert(name, Attempts { wrong, turn });
+        assert!(
+            self.turns.len() == self.names.len(),
+            "{} names have a turn, and {} are remembered",
+            self.turns.len(),
+            self.names.len()
+        );
     }
 }
 

@@ -15,16 +15,23 @@ pub(crate) struct DurableCommits {
     under_way: VecDeque<(u64, u64)>,
     /// Committed entries that are not handed out yet: from a change of the group on.
     held: VecDeque<Entry>,
+    /// The last entry that was held, or that a snapshot covers.
+    newest: u64,
 }
 
 impl DurableCommits {
-    pub(crate) fn new(durable: u64) -> Self {
-        Self { durable, under_way: VecDeque::new(), held: VecDeque::new() }
+    /// Entries up to `applied` are known.
+    pub(crate) fn new(durable: u64, applied: u64) -> Self {
+        Self { durable, under_way: VecDeque::new(), held: VecDeque::new(), newest: applied }
     }
 
-    /// More entries are committed.
+    /// More entries are committed: those behind the last, each once.
     pub(crate) fn hold(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        self.held.extend(entries);
+        for entry in entries {
+            assert!(entry.index == self.newest + 1, "entry {} is committed behind entry {}", entry.index, self.newest);
+            self.newest = entry.index;
+            self.held.push_back(entry);
+        }
     }
 
     /// Returns the entries that can be applied now, in order.
@@ -43,6 +50,12 @@ impl DurableCommits {
 
     /// A commit index is on its way to the disk.
     pub(crate) fn handed_out(&mut self, number: u64, commit: u64) {
+        if let Some((last, before)) = self.under_way.back() {
+            assert!(
+                *last < number && *before <= commit,
+                "ready {number} has commit index {commit}, and ready {last} had {before}"
+            );
+        }
         self.under_way.push_back((number, commit));
     }
 
@@ -54,9 +67,11 @@ impl DurableCommits {
         }
     }
 
-    /// Drops the held entries, which a snapshot replaces.
-    pub(crate) fn forget(&mut self) {
+    /// Drops the held entries, which a snapshot at `index` replaces.
+    pub(crate) fn forget(&mut self, index: u64) {
+        assert!(index > self.newest, "a snapshot at {index} replaces entries up to {}", self.newest);
         self.held.clear();
+        self.newest = index;
     }
 }
 
@@ -75,7 +90,7 @@ mod tests {
 
     /// Entries 5 to 9, of which 7 changes the members; known to be committed up to 4.
     fn change_at_seven() -> DurableCommits {
-        let mut commits = DurableCommits::new(4);
+        let mut commits = DurableCommits::new(4, 4);
         let kind = |index| if index == 7 { EntryKind::ConfChange } else { EntryKind::Normal };
         commits.hold((5..10).map(|index| entry(index, kind(index))));
         commits
@@ -99,7 +114,7 @@ mod tests {
 
     #[test]
     fn durable_commit_index_never_moves_back() {
-        let mut commits = DurableCommits::new(9);
+        let mut commits = DurableCommits::new(9, 8);
         commits.handed_out(1, 3);
         commits.persisted(1);
         commits.hold([entry(9, EntryKind::ConfChange), entry(10, EntryKind::ConfChange)]);
@@ -117,9 +132,18 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "entry 8 is committed behind entry 9")]
+    fn a_committed_entry_comes_once() {
+        let mut commits = change_at_seven();
+        commits.hold([entry(8, EntryKind::Normal)]);
+    }
+
+    #[test]
     fn snapshot_replaces_what_is_held() {
         let mut commits = change_at_seven();
-        commits.forget();
+        commits.forget(20);
         assert!(!commits.must_sync() && commits.release().is_empty());
+        commits.hold([entry(21, EntryKind::Normal)]);
+        assert_eq!(indexes(&commits.release()), [21]);
     }
 }

@@ -103,6 +103,9 @@ impl std::fmt::Debug for Node {
 
 impl Node {
     /// Starts from the recovered log and state. A member that is about to join starts without any.
+    ///
+    /// # Panics
+    /// If raft starts behind another entry than the last applied one.
     pub fn new(config: &Config, recovered: &Recovered) -> Result<Self, Fault> {
         let mut recovered = recovered.clone();
         let durable_commit = recovered.hard_state.commit;
@@ -129,13 +132,19 @@ impl Node {
         let mut jitter = Jitter::new(config.seed, config.id);
         let timeout = (jitter.timeout(config.election_ticks), raw.raft.term, raw.raft.state);
         let vote = (raw.raft.term, raw.raft.vote);
+        let applied = raw.raft.raft_log.applied;
+        assert!(
+            applied == config.applied,
+            "raft starts behind entry {applied}, and entry {} is applied",
+            config.applied
+        );
         let mut node = Self {
             raw,
             jitter,
             timeout,
             vote,
             unsettled_vote: None,
-            commits: DurableCommits::new(durable_commit),
+            commits: DurableCommits::new(durable_commit, config.applied),
             waiting_changes: WaitingChanges::default(),
             own_removal: None,
             last_status: None,
@@ -243,6 +252,9 @@ impl Node {
 
     /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries
     /// stay in memory as far as `keep` says.
+    ///
+    /// # Panics
+    /// If the entry is not committed and durable here.
     pub fn applied(&mut self, index: u64, keep: Keep) {
         if index <= self.raw.raft.raft_log.applied {
             return;
@@ -251,6 +263,8 @@ impl Node {
         assert!(index <= log.committed.min(log.persisted), "entry {index} is applied, but not committed and durable");
         self.raw.mut_store().apply(index);
         self.raw.advance_apply_to(index);
+        let applied = self.raw.raft.raft_log.applied;
+        assert!(applied == index, "entry {index} is applied, and raft knows of {applied}");
         let needed = self.needed_behind_snapshots();
         self.raw.mut_store().forget(keep, needed);
         self.own_removal = self.own_removal.filter(|&removal| removal > index);
@@ -337,6 +351,10 @@ impl Node {
     }
 
     /// Returns the work to be done now, if any.
+    ///
+    /// # Panics
+    /// If raft breaks a rule that this node relies on: terms and commit indexes never go back, a
+    /// vote stays, entries follow each other, and a committed entry comes once.
     pub fn ready(&mut self) -> Option<Ready> {
         if !self.raw.has_ready() {
             let committed = self.commits.release();
@@ -347,10 +365,17 @@ impl Node {
         let entries = raft_ready.take_entries();
         let mut hard_state = raft_ready.hs().map(HardState::from_raft);
         let mut must_sync = raft_ready.must_sync();
-        if let Some(hard_state) = hard_state
-            && std::mem::replace(&mut self.vote, (hard_state.term, hard_state.vote)) != self.vote
-        {
-            self.unsettled_vote = Some(number);
+        if let Some(hard_state) = hard_state {
+            let HardState { term, vote, .. } = hard_state;
+            let (last_term, last_vote) = std::mem::replace(&mut self.vote, (term, vote));
+            assert!(term >= last_term, "the term goes back from {last_term} to {term}");
+            assert!(
+                term > last_term || last_vote == raft::INVALID_ID || vote == last_vote,
+                "the vote of term {term} for {last_vote:x} becomes one for {vote:x}"
+            );
+            if (term, vote) != (last_term, last_vote) {
+                self.unsettled_vote = Some(number);
+            }
         }
         self.commits.hold(raft_ready.take_committed_entries().into_iter().map(Entry::from_raft));
         let committed = self.commits.release();
@@ -378,7 +403,7 @@ impl Node {
             entries: Vec::new(),
         };
         if let Some(mark) = &ready.snapshot {
-            self.commits.forget();
+            self.commits.forget(mark.index);
             self.raw.mut_store().reset(mark);
         }
         self.raw.mut_store().append(&entries);
@@ -461,6 +486,15 @@ impl Node {
     fn settle(&mut self) {
         let raft = &mut self.raw.raft;
         let (_, term, state) = self.timeout;
+        assert!(raft.term >= term, "the term goes back from {term} to {}", raft.term);
+        let (log, last) = (&raft.raft_log, raft.raft_log.last_index());
+        assert!(log.applied <= log.committed, "entry {} is applied, but {} committed", log.applied, log.committed);
+        assert!(log.committed <= last, "entry {} is committed, but the log ends at {last}", log.committed);
+        assert!(log.persisted <= last, "entry {} is durable, but the log ends at {last}", log.persisted);
+        if raft.state == StateRole::Leader {
+            assert!(raft.leader_id == raft.id, "{:x} leads, and follows {:x}", raft.id, raft.leader_id);
+            assert!(raft.promotable(), "{:x} leads, and is no voter", raft.id);
+        }
         if (term, state) != (raft.term, raft.state) {
             self.timeout = (self.jitter.timeout(raft.election_timeout()), raft.term, raft.state);
             self.heard.clear();
@@ -471,6 +505,11 @@ impl Node {
                 self.waiting_changes.drop_fenced();
             }
         }
+        assert!(
+            self.own_removal.is_none() || raft.state == StateRole::Leader,
+            "a member that does not lead holds its own removal back, at entry {:?}",
+            self.own_removal
+        );
         raft.set_randomized_election_timeout(self.timeout.0);
     }
 }

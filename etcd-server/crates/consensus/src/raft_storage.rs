@@ -133,6 +133,10 @@ impl RaftStorage {
         while self.entries.back().is_some_and(|last| last.index >= first.index) {
             self.entries.pop_back();
         }
+        let (index, term) = self.entries.back().map_or((self.before_index, self.before_term), |e| (e.index, e.term));
+        assert!(first.index == index + 1, "entry {} is appended behind entry {index}", first.index);
+        assert!(first.term >= term, "an entry of term {} is appended behind one of {term}", first.term);
+        assert!(index >= self.applied, "entries from {} on replace applied ones up to {}", first.index, self.applied);
         self.entries.extend(entries.iter().cloned());
         self.last_v2 = last_v2(entries.iter()).unwrap_or(self.last_v2);
     }
@@ -158,13 +162,22 @@ impl RaftStorage {
                 return;
             }
             (self.before_index, self.before_term) = (first.index, first.term);
-            self.applied_bytes = self.applied_bytes.saturating_sub(payload_bytes(first));
+            let bytes = payload_bytes(first);
+            assert!(
+                bytes <= self.applied_bytes,
+                "entry {} has {bytes} bytes, and all applied ones {}",
+                first.index,
+                self.applied_bytes
+            );
+            self.applied_bytes -= bytes;
             self.entries.pop_front();
         }
     }
 
     /// Restarts the log behind a snapshot.
     pub(crate) fn reset(&mut self, mark: &SnapshotMark) {
+        assert!(mark.index > self.applied, "a snapshot at {} replaces entries up to {}", mark.index, self.applied);
+        assert!(!mark.voters.voters.is_empty(), "the snapshot at {} has no voters", mark.index);
         self.entries.clear();
         self.begun.clear();
         (self.before_index, self.before_term, self.applied_bytes) = (mark.index, mark.term, 0);

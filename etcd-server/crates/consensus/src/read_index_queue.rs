@@ -43,12 +43,18 @@ impl<T> ReadIndexQueue<T> {
     }
 
     /// Asks one question for all that wait unasked, if it can be asked now.
+    ///
+    /// # Panics
+    /// If the number of the question is not above all before it.
     pub fn ask(&mut self, node: &mut Node) {
         if self.waiting.is_empty() {
             return;
         }
         let (number, context) = self.contexts.fresh();
         if node.read_index(context).is_ok() {
+            if let Some((last, _)) = self.asked.last_key_value() {
+                assert!(*last < number, "the number {number} of a read index is used behind {last}");
+            }
             self.asked.insert(number, Asked { waiting: std::mem::take(&mut self.waiting), at_tick: self.ticks });
         }
     }

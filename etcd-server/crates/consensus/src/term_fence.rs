@@ -89,6 +89,13 @@ impl TakenMessages {
             self.order.push_back(process);
         }
         self.processes.entry(process).or_default().insert(fence.number);
+        assert!(
+            self.processes.len() == self.order.len(),
+            "{} processes are known, and {} in order",
+            self.processes.len(),
+            self.order.len()
+        );
+        assert!(self.order.len() <= PROCESSES_MAX, "{} processes are remembered", self.order.len());
     }
 }
 

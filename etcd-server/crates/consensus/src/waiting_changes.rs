@@ -32,6 +32,9 @@ impl WaitingChanges {
     #[must_use]
     pub(crate) fn push(&mut self, change: Bytes, deadline: u64, fenced: bool) -> bool {
         let has_room = self.0.len() < CHANGES_MAX;
+        if let Some(last) = self.0.back() {
+            assert!(last.deadline <= deadline, "a change expires at {deadline}, the one before at {}", last.deadline);
+        }
         if has_room {
             self.0.push_back(Waiting { change, deadline, fenced });
         }

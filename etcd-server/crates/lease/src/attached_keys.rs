@@ -24,6 +24,8 @@ pub(crate) struct AttachedKeys {
     order: VecDeque<(u64, LeaseId, Bytes)>,
     /// Number of the batch being filled.
     filling: u64,
+    /// Batches before this one are visible.
+    visible_to: u64,
     row: Vec<u8>,
 }
 
@@ -73,6 +75,8 @@ impl AttachedKeys {
 
     pub(crate) fn became_visible(&mut self, sealed: Sealed) {
         assert!(sealed.0 < self.filling, "only a batch that was sealed becomes visible");
+        assert!(sealed.0 >= self.visible_to, "batch {} becomes visible behind {}", sealed.0, self.visible_to);
+        self.visible_to = sealed.0 + 1;
         while let Some((batch, _, _)) = self.order.front()
             && *batch <= sealed.0
             && let Some((batch, id, key)) = self.order.pop_front()
@@ -82,6 +86,12 @@ impl AttachedKeys {
                 self.pending.remove(&row);
             }
         }
+        assert!(
+            self.pending.len() <= self.order.len(),
+            "{} changed rows come from {} changes",
+            self.pending.len(),
+            self.order.len()
+        );
     }
 
     pub(crate) fn pending_rows(&self) -> usize {
@@ -90,6 +100,10 @@ impl AttachedKeys {
 
     fn note(&mut self, id: LeaseId, key: &[u8], attached: bool) {
         let (batch, key) = (self.filling, Bytes::copy_from_slice(key));
+        assert!(batch >= self.visible_to, "batch {batch} is visible, and lease {id} changes in it");
+        if let Some((before, ..)) = self.order.back() {
+            assert!(*before <= batch, "a change of batch {batch} comes behind one of {before}");
+        }
         self.pending.insert((id, key.clone()), Pending { attached, batch });
         self.order.push_back((batch, id, key));
     }

@@ -72,6 +72,10 @@ impl Lessor {
     ///
     /// The proposer has already chosen an id, so 0 is refused here as "not found", which is etcd's
     /// response.
+    ///
+    /// # Panics
+    ///
+    /// If the lease exists behind the check that it does not.
     pub fn grant(&mut self, batch: &mut dyn Batch, id: LeaseId, ttl_seconds: i64) -> Result<i64, LeaseError> {
         if !id.is_some() {
             return Err(LeaseError::LeaseNotFound { id });
@@ -85,7 +89,8 @@ impl Lessor {
         let ttl_seconds = ttl_seconds.max(self.minimum_ttl_seconds);
         let terms = Terms { ttl_seconds, remaining_ttl_seconds: 0 };
         lease_record::write(batch, id, terms);
-        self.leases.insert(id, terms);
+        let replaced = self.leases.insert(id, terms);
+        assert!(replaced.is_none(), "lease {id} is granted while it exists");
         self.changes.push(Change::Granted { id, ttl_seconds });
         Ok(ttl_seconds)
     }
@@ -94,6 +99,10 @@ impl Lessor {
     /// and one revision.
     ///
     /// The keys are detached already. An empty answer must not make a revision.
+    ///
+    /// # Panics
+    ///
+    /// If the store returns the keys out of order.
     pub fn revoke(
         &mut self,
         view: &impl View,
@@ -104,11 +113,13 @@ impl Lessor {
             return Ok(Err(LeaseError::LeaseNotFound { id }));
         }
         let keys = self.keys.of(view, id)?;
+        assert!(keys.is_sorted_by(|a, b| a < b), "the {} keys of lease {id} are not in order", keys.len());
         for key in &keys {
             self.keys.detach(batch, id, key);
         }
         batch.delete(Table::Leases, &lease_record::encode_key(id));
-        self.leases.remove(&id);
+        let removed = self.leases.remove(&id);
+        assert!(removed.is_some(), "lease {id} is revoked and does not exist");
         self.changes.push(Change::Revoked { id });
         Ok(Ok(keys))
     }
@@ -179,6 +190,10 @@ impl Lessor {
 
     /// Every view used from now on shows all batches up to this one, so their rows need not be
     /// remembered.
+    ///
+    /// # Panics
+    ///
+    /// If the batch is not sealed, or a later one is visible already.
     pub fn became_visible(&mut self, sealed: Sealed) {
         self.keys.became_visible(sealed);
     }

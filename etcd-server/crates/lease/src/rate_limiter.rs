@@ -29,7 +29,8 @@ impl RateLimiter {
 
     /// Uses one permit; the caller has seen that there is one.
     pub(crate) fn take(&mut self) {
-        self.level = self.level.saturating_sub(1000);
+        assert!(self.level >= 1000, "a permit is used, and {} thousandths are left", self.level);
+        self.level -= 1000;
     }
 }
 

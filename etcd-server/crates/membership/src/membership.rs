@@ -88,6 +88,9 @@ impl Membership {
     /// member 0 in its place.
     ///
     /// `max_learners` must be the same on every member; so must everything else that this looks at.
+    ///
+    /// # Panics
+    /// If the members behind the change are not those before it with the change.
     pub fn apply_conf_change(
         &mut self,
         change: &ConfChange,
@@ -95,10 +98,12 @@ impl Membership {
         batch: &mut dyn Batch,
     ) -> Result<(), MembershipError> {
         self.validate(change, max_learners)?;
+        let (members, removed) = (self.members.len(), self.removed.len());
         match change {
             ConfChange::Add(added) => {
                 member::write(batch, added);
-                self.members.insert(added.id, added.clone());
+                let replaced = self.members.insert(added.id, added.clone());
+                assert!(replaced.is_none(), "member {} is added while it is one", added.id);
             }
             ConfChange::Promote(id) => self.update(*id, batch, |member| member.is_learner = false),
             // The learner flag stays: etcd's since 3.5.31, 3.6.12 and 3.7; earlier ones cleared it
@@ -109,9 +114,25 @@ impl Membership {
             ConfChange::Remove(id) => {
                 member::remove(batch, *id);
                 self.members.remove(id);
-                self.removed.insert(*id);
+                let is_new = self.removed.insert(*id);
+                assert!(is_new, "member {id} is removed twice");
             }
         }
+        let (added, gone) = match change {
+            ConfChange::Add(_) => (1, 0),
+            ConfChange::Remove(_) => (0, 1),
+            ConfChange::Promote(_) | ConfChange::Update { .. } => (0, 0),
+        };
+        assert!(
+            self.members.len() + gone == members + added,
+            "{change:?} of {members} members leaves {}",
+            self.members.len()
+        );
+        assert!(
+            self.removed.len() == removed + gone,
+            "{change:?} with {removed} removed members leaves {}",
+            self.removed.len()
+        );
         let id = change.member_id();
         assert!(
             self.members.contains_key(&id) != self.removed.contains(&id),
@@ -198,6 +219,7 @@ impl Membership {
     fn update(&mut self, id: MemberId, batch: &mut dyn Batch, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.members.get_mut(&id) {
             change(member);
+            assert!(member.id == id, "a change of member {id} makes it {}", member.id);
             member::write(batch, member);
         }
     }

@@ -95,7 +95,9 @@ pub fn may_promote(membership: &Membership) -> Result<(), ReconfigurationRejecti
 
 /// Half and one more; of no voters, one, so that the last is never removed.
 fn quorum(voters: usize) -> usize {
-    voters / 2 + 1
+    let quorum = voters / 2 + 1;
+    assert!(2 * quorum > voters, "two quorums of {voters} voters share a member, and {quorum} is none");
+    quorum
 }
 
 fn started<'a>(members: impl Iterator<Item = &'a Member>) -> usize {

@@ -53,12 +53,16 @@ impl Removal {
 
     /// Removes the versions that at most `revisions` of history have made obsolete. Returns `true`
     /// if the removal is complete with this batch.
+    ///
+    /// # Panics
+    /// If the store returns revisions out of order.
     pub fn step(&mut self, view: &impl View, revisions: usize, batch: &mut dyn Batch) -> Result<bool, Fault> {
         let mut cursor = view.cursor(Table::Revisions, None)?;
         cursor.seek(&revision_record::encode_key(self.next))?;
         for _ in 0..revisions {
             let Some((stored_key, stored)) = cursor.item() else { return Ok(self.finish(batch)) };
             let revision = revision_record::decode_key(stored_key)?;
+            assert!(revision >= self.next, "the removal goes back from {:?} to {revision:?}", self.next);
             if revision.main > self.target {
                 return Ok(self.finish(batch));
             }
@@ -79,6 +83,7 @@ impl Removal {
         batch: &mut dyn Batch,
     ) -> Result<(), Fault> {
         if let Some((older, record)) = version_before(view, change.user_key, revision)? {
+            assert!(older < revision, "the version before {revision:?} is {older:?}");
             // A tombstone below the target was removed when the walk met it, maybe in this very
             // batch.
             if !(record.is_empty() && older.main < self.target) {

@@ -71,6 +71,7 @@ impl Counts {
         changed.buckets.insert(first_key.clone());
         let left = live.checked_sub(1).expect("a key that lived was counted");
         self.buckets.insert(first_key, left);
+        assert!(self.total > 0, "a live key of a bucket is in the total");
         self.total -= 1;
     }
 
@@ -159,8 +160,10 @@ impl Counts {
         })?;
         let cut =
             cut.ok_or_else(|| Fault::corrupt("key count", format_args!("bucket says {live} keys, found {seen}")))?;
+        assert!(cut > *first_key, "a bucket is cut behind its first key, at {:?} of {:?}", cut, first_key);
         self.buckets.insert(first_key.clone(), left);
-        self.buckets.insert(cut.clone(), live - left);
+        let replaced = self.buckets.insert(cut.clone(), live - left);
+        assert!(replaced.is_none(), "a bucket is cut at {cut:?}, where another one begins");
         Ok(cut)
     }
 }

@@ -55,7 +55,10 @@ pub struct KeySpace {
     pub(crate) live_hash: LiveHash,
     pub(crate) recent: RecentRows,
     pub(crate) write_buffer: WriteBuffer,
+    /// `true` if the batch being filled changes anything.
     changed: bool,
+    /// `true` if everything that was changed has been written into the batch.
+    settled: bool,
 }
 
 impl KeySpace {
@@ -81,6 +84,7 @@ impl KeySpace {
             recent: RecentRows::new(sizes.cached_keys),
             write_buffer: WriteBuffer::default(),
             changed: false,
+            settled: true,
         })
     }
 
@@ -105,7 +109,16 @@ impl KeySpace {
     }
 
     /// Returns the read point of the state as it is now, for readers once it is visible.
+    ///
+    /// # Panics
+    /// If the compacted revision is above the newest one.
     pub fn read_point(&self) -> ReadPoint {
+        assert!(
+            self.compacted <= self.current,
+            "revision {} is compacted, and the newest one is {}",
+            self.compacted,
+            self.current
+        );
         ReadPoint { current: self.current, compacted: self.compacted, counts: self.counts.clone() }
     }
 
@@ -117,6 +130,7 @@ impl KeySpace {
         leases: &'a mut dyn Leases,
     ) -> Write<'a, V> {
         self.changed = true;
+        self.settled = false;
         Write::new(self, view, batch, leases)
     }
 
@@ -143,25 +157,41 @@ impl KeySpace {
     /// above the current one.
     pub fn raise(&mut self, revision: MainRevision) {
         self.changed = true;
+        self.settled = false;
         self.current = self.current.max(revision);
     }
 
     /// Writes rows, counts and totals behind the entries of a batch; the batch is complete with it.
+    ///
+    /// # Panics
+    /// If no key lives and the live hash is not that of nothing, or a pending change is newer than
+    /// the newest revision.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch) -> Result<(), Fault> {
         if !self.changed {
             return Ok(());
         }
-        let Self { counts, counts_changed, write_buffer, current, .. } = self;
+        let Self { counts, counts_changed, write_buffer, current, live_hash, .. } = self;
+        assert!(
+            write_buffer.newest() <= *current,
+            "a change of revision {} is pending, and the newest revision is {current}",
+            write_buffer.newest()
+        );
+        assert!(counts.total() > 0 || live_hash.0 == 0, "no key lives, and the live hash is {:x}", live_hash.0);
         counts.settle(view, write_buffer, *current, counts_changed, batch)?;
         self.write_buffer.write(batch);
         meta::write_u64(batch, meta::CURRENT_REVISION, self.current.cast_unsigned());
         meta::write_u64(batch, meta::WRITTEN_BYTES, self.written_bytes);
         batch.put(Table::Meta, meta::LIVE_HASH, &self.live_hash.0.to_be_bytes());
+        self.settled = true;
         Ok(())
     }
 
     /// The batch can be read from the store now: nothing is pending any more.
+    ///
+    /// # Panics
+    /// If changes were made behind [`KeySpace::settle`]: they are not in the batch.
     pub fn visible(&mut self) {
+        assert!(self.settled, "changes up to revision {} become visible without being written", self.current);
         self.write_buffer.clear();
         self.changed = false;
     }

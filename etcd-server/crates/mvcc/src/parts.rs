@@ -79,6 +79,9 @@ impl Parts {
 
     /// Reads on until there are `bytes_min` or the answer ends; empty when it has ended. `point` is
     /// the one it was measured at.
+    ///
+    /// # Panics
+    /// If more keys are read than were measured.
     pub fn next<V: View>(&mut self, point: &ReadPoint, view: &V, bytes_min: usize) -> Result<Bytes, Fault> {
         let Some(range) = self.rest.take() else { return Ok(Bytes::new()) };
         let mut encoded = BytesMut::with_capacity(bytes_min + bytes_min / 8);
@@ -97,6 +100,7 @@ impl Parts {
             Ok(ControlFlow::Continue(()))
         })?;
         let left = self.bytes.checked_sub(encoded.len() as u64);
+        assert!(keys <= self.keys, "{keys} keys were read where {} were left", self.keys);
         self.keys -= keys;
         match left {
             Some(left) if self.rest.is_some() || (left, self.keys) == (0, 0) => self.bytes = left,

@@ -250,6 +250,7 @@ impl<V: View> Source<'_, V> {
 
     /// Live keys of `range` at `at`.
     pub(crate) fn count(&self, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
+        assert!(at <= self.current, "keys are counted at revision {at}, and the newest one is {}", self.current);
         let now = self.counts.in_range(self.view, self.write_buffer, range, self.current)?;
         if at == self.current {
             return Ok(now);

@@ -121,6 +121,7 @@ fn check_txn<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &Pat
             Some(Request::RequestDeleteRange(_)) | None => {}
         }
     }
+    assert!(nested.next().is_none(), "every chosen branch of a nested transaction was checked");
     Ok(Ok(()))
 }
 
@@ -176,6 +177,7 @@ fn execute_path<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &
         };
         responses.push(ResponseOp { response: Some(response) });
     }
+    assert!(nested.next().is_none(), "every chosen branch of a nested transaction was executed");
     Ok(TxnResponse { header: None, succeeded: path.succeeded, responses })
 }
 

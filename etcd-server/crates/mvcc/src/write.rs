@@ -83,6 +83,9 @@ impl<'a, V: View> Write<'a, V> {
         let old = row.as_ref().map(Old::of).transpose()?;
         let old_fields = old.as_ref().map(|old| Fields::parse(&old.record)).transpose()?;
         let revision = self.next_revision();
+        if let Some(old) = &old {
+            assert!(old.revision < revision, "{revision:?} replaces a version of {:?}", old.revision);
+        }
         let kv = KeyValue {
             key: key.clone(),
             create_revision: old_fields.map_or(revision.main, |old| old.create_revision),
@@ -117,8 +120,16 @@ impl<'a, V: View> Write<'a, V> {
     /// Restores one change of history at its revision: `record` as it was stored, or `None` for a
     /// deletion. Changes come in the order of their revisions, and the history of a key may begin
     /// with any of its versions.
+    ///
+    /// # Panics
+    /// If `revision` is below the newest one, or the request has made a change of its own.
     pub fn restore(self, revision: Revision, key: &Bytes, record: Option<Bytes>) -> Result<(), Fault> {
         let mut write = self;
+        assert!(
+            write.events.is_empty(),
+            "{revision:?} is restored by a request that made {} changes",
+            write.events.len()
+        );
         assert!(
             revision.main >= write.space.current,
             "revision {} is restored behind {}",
@@ -178,6 +189,7 @@ impl<'a, V: View> Write<'a, V> {
         let fields = Fields::parse(&record)?;
         let key = record.slice_ref(fields.key);
         let revision = self.next_revision();
+        assert!(old.revision < revision, "{revision:?} deletes a version of {:?}", old.revision);
         self.move_key(&key, fields.lease, LeaseId::NONE);
         self.space.counts.removed(&key, &mut self.space.counts_changed);
         self.remember(key, revision, Some(old), None);

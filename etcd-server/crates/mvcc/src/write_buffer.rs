@@ -38,6 +38,12 @@ impl WriteBuffer {
 
     /// `revision` put `stored` under `user_key`, or deleted the key.
     pub(crate) fn set_current(&mut self, user_key: Bytes, revision: Revision, stored: Option<Bytes>) {
+        assert!(
+            revision.main >= self.newest,
+            "a change of revision {} comes behind one of {}",
+            revision.main,
+            self.newest
+        );
         self.newest = revision.main;
         self.current.insert(user_key, stored);
     }

@@ -6,7 +6,7 @@ use apply::{Applied, Effect, MembershipChange, State};
 use consensus::{ConfChangeKind, Entry, EntryKind};
 use schema::{Batch, View};
 use std::collections::VecDeque;
-use types::{Fault, MemberId};
+use types::{Event, Fault, MemberId};
 
 /// The settings of applying.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,12 @@ pub struct ApplyPipeline<W> {
 
 impl<W> ApplyPipeline<W> {
     /// Begins with a state that holds the effect of all entries up to `applied` (index and term).
+    ///
+    /// # Panics
+    /// If the state ends at another entry, or no entry fits a batch.
     pub fn new(state: State, applied: (u64, u64), settings: ApplySettings) -> Self {
+        assert!(state.applied() == applied.0, "the state ends at entry {}, not {}", state.applied(), applied.0);
+        assert!(settings.entries_per_batch > 0, "a batch has room for an entry");
         Self { state, settings, applied, waiting_entries: VecDeque::new(), waiting_reads: Vec::new() }
     }
 
@@ -68,9 +73,17 @@ impl<W> ApplyPipeline<W> {
 
     /// Takes committed entries, in order. Entries that the state already holds are dropped: after a
     /// start the log is replayed from the last flush.
+    ///
+    /// # Panics
+    /// If an entry does not follow the one before it.
     pub fn take(&mut self, entries: Vec<Entry>) {
         let known = self.waiting_entries.back().map_or(self.applied.0, |entry| entry.index);
-        self.waiting_entries.extend(entries.into_iter().filter(|entry| entry.index > known));
+        let mut last = known;
+        for entry in entries.into_iter().filter(|entry| entry.index > known) {
+            assert!(entry.index == last + 1, "entry {} waits behind entry {last}", entry.index);
+            last = entry.index;
+            self.waiting_entries.push_back(entry);
+        }
     }
 
     /// Returns `true` if the entries that wait fill a batch.
@@ -84,7 +97,11 @@ impl<W> ApplyPipeline<W> {
     }
 
     /// Takes reads that wait until entries up to `index` are applied.
+    ///
+    /// # Panics
+    /// If there are none.
     pub fn wait(&mut self, index: u64, reads: Vec<W>) {
+        assert!(!reads.is_empty(), "reads wait for entry {index}");
         self.waiting_reads.push((index, reads));
     }
 
@@ -107,7 +124,8 @@ impl<W> ApplyPipeline<W> {
     /// The state on disk is damaged, or cannot be read.
     ///
     /// # Panics
-    /// The first entry does not follow the last applied one, or entries do not follow each other.
+    /// The first entry does not follow the last applied one, entries do not follow each other, there
+    /// are none, or an event is not newer than the one before it.
     pub fn execute<V: View>(
         &mut self,
         view: &V,
@@ -118,6 +136,7 @@ impl<W> ApplyPipeline<W> {
         let (mut responses, mut events, mut effects, mut conf_changes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut index, mut term) = self.applied;
+        assert!(!entries.is_empty(), "the batch behind entry {index} has entries");
         for entry in entries {
             assert_eq!(entry.index, index + 1, "entries are applied without a gap");
             assert!(entry.term >= term, "the term of entry {} goes back", entry.index);
@@ -136,6 +155,10 @@ impl<W> ApplyPipeline<W> {
                 }
             };
             hooks.executed(entry, &applied, change, &self.state);
+            if let (Some(last), Some(first)) = (events.last(), applied.events.first()) {
+                let (last, first): (&Event, &Event) = (last, first);
+                assert!(last.revision < first.revision, "{:?} is made behind {:?}", first.revision, last.revision);
+            }
             events.extend(applied.events);
             effects.extend(applied.effects);
             if applied.request_id != 0 {
@@ -154,6 +177,7 @@ impl<W> ApplyPipeline<W> {
     pub fn written(&mut self, results: BatchResults) -> Vec<ApplyAction> {
         let BatchResults { responses, events, effects, conf_changes, index, term, sealed } = results;
         assert!(index > self.applied.0, "the applied index grows");
+        assert!(term >= self.applied.1, "the term of entry {index} goes back from {} to {term}", self.applied.1);
         self.state.visible(sealed);
         self.applied = (index, term);
         let lease_changes = self.state.leases.take_changes();
@@ -177,9 +201,11 @@ impl<W> ApplyPipeline<W> {
     /// holds the effect of all entries up to `applied` (index and term).
     ///
     /// # Panics
-    /// Entries wait that come before it.
+    /// Entries wait that come before it, or the state ends at another entry or one that is applied.
     pub fn replace(&mut self, state: State, applied: (u64, u64)) {
         assert!(self.waiting_entries.is_empty(), "entries before a snapshot are applied before it is installed");
+        assert!(state.applied() == applied.0, "the state ends at entry {}, not {}", state.applied(), applied.0);
+        assert!(applied.0 > self.applied.0, "a state at entry {} replaces one at {}", applied.0, self.applied.0);
         self.state = state;
         self.applied = applied;
     }

@@ -16,12 +16,16 @@ impl DeferredMessages {
     /// Takes the promises of ready `number`; returns the messages that may leave at once.
     pub(crate) fn take(&mut self, number: u64, must_sync: bool, deferred_messages: Vec<Message>) -> Vec<Message> {
         if must_sync {
+            assert!(number > self.last_synced, "ready {number} comes behind ready {}", self.last_synced);
             self.last_synced = number;
         }
         if self.last_synced <= self.durable {
             return deferred_messages;
         }
         if !deferred_messages.is_empty() {
+            if let Some((last, _)) = self.waiting.back() {
+                assert!(*last <= self.last_synced, "messages of {last} wait before those of {}", self.last_synced);
+            }
             self.waiting.push_back((self.last_synced, deferred_messages));
         }
         Vec::new()
@@ -30,11 +34,17 @@ impl DeferredMessages {
     /// Records that everything up to ready `number` is durable; returns the messages that may leave
     /// now.
     pub(crate) fn durable(&mut self, number: u64) -> Vec<Message> {
+        assert!(number <= self.last_synced, "ready {number} is durable, and {} was the last", self.last_synced);
         self.durable = self.durable.max(number);
         let mut free = Vec::new();
         while self.waiting.front().is_some_and(|(needs, _)| *needs <= self.durable) {
             free.extend(self.waiting.pop_front().into_iter().flat_map(|(_, deferred_messages)| deferred_messages));
         }
+        assert!(
+            self.waiting.is_empty() || self.durable < self.last_synced,
+            "messages wait, though all up to ready {} is durable",
+            self.durable
+        );
         free
     }
 }

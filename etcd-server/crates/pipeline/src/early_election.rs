@@ -58,6 +58,7 @@ impl EarlyElection {
 
     /// A pre-vote is asked for now. Returns `false` if it was the last one.
     pub(crate) fn asked(&mut self, now: MonotonicTime) -> bool {
+        assert!(self.attempts < ATTEMPTS_MAX, "a pre-vote follows the last one, number {}", self.attempts);
         self.next = now.after(self.pause() + self.delay());
         self.attempts += 1;
         self.attempts < ATTEMPTS_MAX

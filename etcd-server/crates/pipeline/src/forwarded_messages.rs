@@ -33,6 +33,7 @@ struct Forwarded {
 impl ForwardedMessages {
     /// Adds a message that is being sent under a fence of `term`.
     pub(crate) fn push(&mut self, term: u64, ids: Vec<u64>, message: Message) {
+        assert!(!ids.is_empty(), "a message that is forwarded in term {term} has proposals");
         self.forget_other_terms(term);
         let due = self.ticks + PAUSE_TICKS;
         self.messages.push_back(Forwarded { ids, message, due, pause: PAUSE_TICKS });

@@ -46,9 +46,12 @@ impl HeldProposals {
         let mut proposals = Vec::new();
         while self.own.front().is_some_and(|(kind, _)| *kind == first) {
             let Some((_, proposal)) = self.own.pop_front() else { break };
-            self.own_bytes -= proposal.data.len();
+            let bytes = proposal.data.len();
+            assert!(bytes <= self.own_bytes, "a proposal of {bytes} bytes is held, and {} in all", self.own_bytes);
+            self.own_bytes -= bytes;
             proposals.push(proposal);
         }
+        assert!(!self.own.is_empty() || self.own_bytes == 0, "no proposal is held, and {} bytes", self.own_bytes);
         Some((first, proposals))
     }
 

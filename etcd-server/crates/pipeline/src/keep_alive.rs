@@ -55,7 +55,16 @@ impl KeepAliveRound {
 
     /// Looks at the leases again behind the barrier. Returns those whose checkpoint has to be taken
     /// back: the next leader would give them less than their full time.
+    ///
+    /// # Panics
+    /// If the leases are not those of the round.
     pub fn behind_barrier(&mut self, expiry: &Expiry) -> Vec<LeaseId> {
+        assert!(
+            self.exists.len() == self.renewals.len(),
+            "{} leases are renewed, and {} looked at",
+            self.renewals.len(),
+            self.exists.len()
+        );
         let mut checkpointed = Vec::new();
         for ((id, renewal), exists) in self.renewals.iter().zip(&mut self.exists) {
             let recorded = expiry.is_checkpointed(*id);

@@ -325,6 +325,10 @@ impl<W, S> NodePipeline<W, S> {
         for entry in committed {
             if entry.term > self.applying_term {
                 self.applying_term = entry.term;
+                if let Some((index, term)) = self.term_starts.back() {
+                    let follows = *index < entry.index && *term < entry.term;
+                    assert!(follows, "term {} begins at entry {} behind term {term}", entry.term, entry.index);
+                }
                 self.term_starts.push_back((entry.index, entry.term));
             }
         }
@@ -404,6 +408,7 @@ impl<W, S> NodePipeline<W, S> {
 
     /// The node hears of it before promises leave, so that no response to them comes earlier.
     fn persisted(&mut self, now: MonotonicTime, number: u64, actions: &mut Vec<NodeAction<W, S>>) {
+        assert!(number > 0, "a ready that has nothing to persist is not reported");
         self.node.persisted(number);
         self.log_waits_since = (number < self.last_persist).then_some(now);
         push_messages(self.deferred_messages.durable(number), actions);
@@ -473,8 +478,11 @@ impl<W, S> NodePipeline<W, S> {
             status,
         } = ready;
         push_messages(messages, actions);
-        // Raft accepts a snapshot only while it is being offered.
-        if let Some((mark, state)) = snapshot.zip(self.offered.take()) {
+        assert!(self.installing.is_none(), "ready {number} is taken while {:?} is installed", self.installing);
+        assert!(number > self.last_persist || !must_sync, "ready {number} follows ready {}", self.last_persist);
+        if let Some(mark) = snapshot {
+            assert!(must_sync, "the snapshot at {} is persisted", mark.index);
+            let state = self.offered.take().expect("raft accepts a snapshot only while it is being offered");
             self.applying_term = self.applying_term.max(mark.term);
             self.installing = Some((number, mark.index));
             actions.push(NodeAction::Install { number, mark, state, hard_state });
@@ -509,6 +517,9 @@ impl<W, S> NodePipeline<W, S> {
         actions.push(NodeAction::Status(status));
         let leads = (status.role == Role::Leader).then_some(status.term);
         if self.leads != leads {
+            if let (Some(before), Some(now)) = (self.leads, leads) {
+                assert!(before < now, "this member leads in term {now} behind term {before}");
+            }
             self.leads = leads;
             actions.push(NodeAction::Leadership(leads));
         }

@@ -82,6 +82,9 @@ impl<C> PendingTable<C> {
 
     /// An entry of `term` is applied, and no request of an earlier term that is still here.
     /// Requests whose callers `waits` returns `false` for are dropped.
+    ///
+    /// # Panics
+    /// If two requests have the same id.
     pub fn term_begun(&mut self, term: u64, waits: impl Fn(&C) -> bool) -> Lost<C> {
         let mut lost = Lost { again: Vec::new(), of_the_leader: Vec::new() };
         let until = self.ticks + UNFENCED_TICKS;
@@ -99,7 +102,8 @@ impl<C> PendingTable<C> {
                 lost.of_the_leader.push(pending.caller);
             } else {
                 lost.again.push((pending.kind, Proposal { id, data: pending.data.clone() }));
-                self.requests.insert(id, Pending { way: Way::Taken(Route::Closed), ..pending });
+                let replaced = self.requests.insert(id, Pending { way: Way::Taken(Route::Closed), ..pending });
+                assert!(replaced.is_none(), "request id {id:x} is lost and waits");
             }
         }
         lost

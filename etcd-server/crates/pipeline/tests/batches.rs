@@ -4,11 +4,17 @@ use crate::stage::{Unhooked, put, settings};
 use apply::State;
 use consensus::{Entry, EntryKind};
 use pipeline::{ApplyAction, ApplyPipeline, ApplySettings};
-use schema::{MemoryBatch, MemoryStore};
+use schema::{MemoryBatch, MemoryStore, meta};
 use types::MemberId;
 
+fn state(applied: u64) -> State {
+    let mut store = MemoryStore::new();
+    meta::write_u64(&mut store, meta::APPLIED_INDEX, applied);
+    State::load(&store, settings(), &mut MemoryBatch::default()).unwrap()
+}
+
 fn pipeline(applied: (u64, u64)) -> ApplyPipeline<&'static str> {
-    let state = State::load(&MemoryStore::new(), settings(), &mut MemoryBatch::default()).unwrap();
+    let state = state(applied.0);
     let settings = ApplySettings { member_id: MemberId(1), max_learners: 1, entries_per_batch: 3 };
     ApplyPipeline::new(state, applied, settings)
 }
@@ -64,8 +70,19 @@ fn falling_term_stops_the_member() {
 fn snapshot_over_waiting_entries_stops_the_member() {
     let mut apply = pipeline((0, 0));
     apply.take(vec![entry(1)]);
-    let state = State::load(&MemoryStore::new(), settings(), &mut MemoryBatch::default()).unwrap();
-    apply.replace(state, (5, 1));
+    apply.replace(state(5), (5, 1));
+}
+
+#[test]
+#[should_panic(expected = "the state ends at entry 4, not 5")]
+fn snapshot_of_another_entry_stops_the_member() {
+    pipeline((0, 0)).replace(state(4), (5, 1));
+}
+
+#[test]
+#[should_panic(expected = "a state at entry 5 replaces one at 5")]
+fn snapshot_of_an_applied_entry_stops_the_member() {
+    pipeline((5, 1)).replace(state(5), (5, 1));
 }
 
 #[test]

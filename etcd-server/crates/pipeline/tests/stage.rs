@@ -59,6 +59,8 @@ struct Member {
 pub(crate) struct Stage {
     members: BTreeMap<u64, Member>,
     network: VecDeque<(Message, Option<MemoryStore>)>,
+    /// Copies of messages that arrive late.
+    copies: Vec<(Message, Option<MemoryStore>)>,
     now: MonotonicTime,
 }
 
@@ -222,12 +224,12 @@ impl Stage {
             "transfer" => self.input(id(), NodeInput::Transfer(number(2))),
             "hasten" => self.input(id(), NodeInput::BringElectionForward),
             "deliver" => self.deliver(number(1), number(2)),
-            "repeat" => {
-                let passing = |(message, _): &&(Message, _)| (message.from, message.to) == (number(1), number(2));
-                let copies: Vec<_> = self.network.iter().filter(passing).cloned().collect();
-                self.network.extend(copies);
+            "repeat" => self.repeat(number(1), number(2)),
+            "copy" => {
+                self.copies = self.passing(number(1), number(2));
                 String::new()
             }
+            "late" => self.arrive_late(),
             "contradict" => self.input(id(), NodeInput::Message(Box::new(self.contradiction(id(), number(2))))),
             "heartbeat" => {
                 let term = self.members[&id()].node.node().status().term;
@@ -320,6 +322,7 @@ impl Stage {
     }
 
     /// Hands work to the queues of the member, and returns it as text.
+    #[expect(clippy::too_many_lines, reason = "an arm for each action")]
     fn carry_out(&mut self, id: u64, actions: Vec<NodeAction<String, MemoryStore>>) -> String {
         let mut text = String::new();
         for action in actions {
@@ -404,6 +407,21 @@ impl Stage {
         let refused: String = lost.of_the_leader.iter().map(|id| format!("refuse [{id}]: NoLeader\n")).collect();
         let again: String = lost.again.into_iter().map(|(kind, proposal)| self.propose(id, kind, proposal)).collect();
         format!("term {term} begun\n{refused}{again}")
+    }
+
+    /// Returns copies of the messages between two members that are under way.
+    fn passing(&self, from: u64, to: u64) -> Vec<(Message, Option<MemoryStore>)> {
+        let passing = |(message, _): &&(Message, _)| (message.from, message.to) == (from, to);
+        self.network.iter().filter(passing).cloned().collect()
+    }
+
+    fn repeat(&mut self, from: u64, to: u64) -> String {
+        self.network.extend(self.passing(from, to));
+        String::new()
+    }
+
+    fn arrive_late(&mut self) -> String {
+        std::mem::take(&mut self.copies).into_iter().map(|(message, state)| self.arrive(message, state)).collect()
     }
 
     fn deliver(&mut self, from: u64, to: u64) -> String {

@@ -97,6 +97,12 @@ pub(crate) fn encode(
     out: &mut Vec<u8>,
     mut placed: impl FnMut(&Record, usize),
 ) {
+    assert!(
+        stamp.durable_batch < stamp.batch,
+        "batch {} is written when {} is durable",
+        stamp.batch,
+        stamp.durable_batch
+    );
     out.clear();
     out.resize(FRAME_HEADER_BYTES, 0);
     let mut flags = 0;

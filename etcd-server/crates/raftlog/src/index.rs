@@ -48,6 +48,7 @@ impl Index {
 
     /// Fills in the base's term where replay could not know it.
     pub(crate) fn learn_base_term(&mut self, term: u64) {
+        assert!(self.base.term == 0, "the term of entry {} is known to be {}", self.base.index, self.base.term);
         self.base.term = term;
     }
 
@@ -78,7 +79,7 @@ impl Index {
     }
 
     /// Adds an entry; those with the same or a higher index are cut first. The index is above the
-    /// base and leaves no hole.
+    /// base and leaves no hole, and the term is not below that of the entry before.
     pub(crate) fn push(&mut self, entry: Base, place: Place) {
         assert!(
             entry.index > self.base.index && entry.index <= self.last_index() + 1,
@@ -86,6 +87,18 @@ impl Index {
             entry.index
         );
         self.cut_from(entry.index);
+        let before = self.last();
+        assert!(
+            entry.term >= before.term,
+            "entry {} of term {} follows entry {} of term {}",
+            entry.index,
+            entry.term,
+            before.index,
+            before.term
+        );
+        if let Some(last) = self.places.back() {
+            assert!(last.segment <= place.segment, "entry {} lies before segment {}", entry.index, last.segment);
+        }
         self.places.push_back(place);
         if self.runs.back().is_none_or(|run| run.term != entry.term) {
             self.runs.push_back(Run { first_index: entry.index, term: entry.term });
@@ -98,6 +111,11 @@ impl Index {
         while self.runs.back().is_some_and(|run| run.first_index >= index) {
             self.runs.pop_back();
         }
+        assert!(
+            self.places.is_empty() || !self.runs.is_empty(),
+            "the terms of {} entries are not known",
+            self.places.len()
+        );
     }
 
     /// Forgets entries up to and with `upto`, which is the base, an entry, or nothing before them.
@@ -105,6 +123,7 @@ impl Index {
         if upto <= self.base.index {
             return;
         }
+        let last = self.last_index();
         let term = self.term(upto).expect("the caller checked that the entry exists");
         let drop = usize::try_from(upto - self.base.index).expect("fewer entries than addresses");
         self.places.drain(..drop);
@@ -114,6 +133,10 @@ impl Index {
         }
         if self.places.is_empty() {
             self.runs.clear();
+        }
+        assert!(self.last_index() == last, "dropping entries up to {upto} moves the last one from {last}");
+        if let Some(run) = self.runs.front() {
+            assert!(run.first_index <= upto + 1, "the term of entry {} is not known", upto + 1);
         }
     }
 

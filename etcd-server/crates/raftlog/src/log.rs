@@ -364,6 +364,14 @@ impl Log {
             let length = u32::try_from(record.data.len()).expect("data was checked");
             places.push((Base { index: record.index, term: record.term }, Place { segment: sequence, offset, length }));
         });
+        let bytes = self.buffer.len() as u64;
+        assert!(bytes <= self.room(), "a frame of {bytes} bytes is written into the last {}", self.room());
+        assert!(
+            places.len() == content.entries.len(),
+            "{} of {} entries have a place",
+            places.len(),
+            content.entries.len()
+        );
         disk::write(&self.current.file, &self.buffer, start)
             .map_err(|error| Fault::io(format!("write {} at offset {start}", self.current.path.display()), error))?;
         let mut index = self.shared.index.write();
@@ -374,16 +382,27 @@ impl Log {
             index.push(entry, place);
         }
         drop(index);
-        let commit = self.hard_state.commit;
+        let HardState { term, vote, commit } = self.hard_state;
         self.hard_state = content.hard_state.unwrap_or(self.hard_state);
+        assert!(self.hard_state.term >= term, "the term moves back from {term} to {}", self.hard_state.term);
+        assert!(
+            self.hard_state.term > term || vote == 0 || self.hard_state.vote == vote,
+            "the vote of term {term} for {vote:x} becomes one for {:x}",
+            self.hard_state.vote
+        );
         assert!(
             self.hard_state.commit >= commit,
             "the commit index moves back from {commit} to {}",
             self.hard_state.commit
         );
         self.next_batch += 1;
-        self.offset += self.buffer.len() as u64;
-        self.unmarked_bytes += self.buffer.len() as u64;
+        self.offset += bytes;
+        self.unmarked_bytes += bytes;
+        assert!(
+            self.offset.is_multiple_of(frame::FRAME_ALIGNMENT as u64),
+            "the next frame would start at {}",
+            self.offset
+        );
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
@@ -391,6 +410,12 @@ impl Log {
     }
 
     fn sync_current(&mut self) -> Result<(), Fault> {
+        assert!(
+            self.durable_batch < self.next_batch,
+            "batch {} is durable, and {} is the next one",
+            self.durable_batch,
+            self.next_batch
+        );
         if self.durable_batch + 1 == self.next_batch {
             return Ok(());
         }
@@ -443,6 +468,13 @@ impl Log {
             before.sequence.checked_add(1).ok_or_else(|| Fault::store("begin segment", "no number is left"))?;
         let doing = || format!("begin segment {sequence} in {}", self.directory.display());
         let spare = self.spares.take(size).map_err(|error| Fault::io(doing(), error))?;
+        assert!(spare.size >= size, "segment {sequence} has {} bytes, and {size} are needed", spare.size);
+        assert!(
+            self.durable_batch + 1 == self.next_batch,
+            "segment {sequence} begins at batch {}, and {} is durable",
+            self.next_batch,
+            self.durable_batch
+        );
         let header = SegmentHeader {
             identity: self.identity,
             sequence,
@@ -458,7 +490,8 @@ impl Log {
             .map_err(|error| Fault::io(doing(), error))?;
         self.current = Arc::new(segment);
         self.offset = SEGMENT_HEADER_BYTES;
-        self.shared.index.write().segments.insert(sequence, Arc::clone(&self.current));
+        let replaced = self.shared.index.write().segments.insert(sequence, Arc::clone(&self.current));
+        assert!(replaced.is_none(), "segment {sequence} is begun twice");
         self.store_mark()
     }
 
@@ -470,6 +503,7 @@ impl Log {
         if needed <= self.first_segment {
             return Ok(());
         }
+        assert!(needed <= current, "segment {needed} is needed, and {current} is the last one");
         self.first_segment = needed;
         let mark = self.current_mark();
         self.watermark.store_everywhere(&mark).map_err(|error| Fault::io("store the raft log's watermark", error))?;

@@ -80,6 +80,7 @@ pub(crate) fn encoded_bytes(record: &Record) -> usize {
 
 /// Appends `record` to `out`. The data is at most [`RECORD_BYTES_MAX`] long.
 pub(crate) fn encode(record: &Record, seed: u32, out: &mut Vec<u8>) {
+    assert!(record.data.len() <= RECORD_BYTES_MAX, "entry {} has {} bytes", record.index, record.data.len());
     let start = out.len();
     let length = u32::try_from(record.data.len()).expect("data is bounded by RECORD_BYTES_MAX");
     out.extend_from_slice(&[0; 4]);

@@ -127,6 +127,10 @@ impl Replay {
                 // later, lies at or above.
                 self.index.restart(Base { index: record.index - 1, term: 0 });
             }
+            let before = self.index.term(record.index - 1).unwrap_or_default();
+            if record.term < before {
+                return Err(format!("entry {} of term {} follows one of term {before}", record.index, record.term));
+            }
             let offset = offset + (FRAME_HEADER_BYTES + at) as u64;
             let offset = u32::try_from(offset).map_err(|_| "offset above 4 GiB".to_owned())?;
             let place = Place { segment: segment.header.sequence, offset, length: record.length };

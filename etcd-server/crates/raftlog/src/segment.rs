@@ -138,6 +138,13 @@ fn seal(bytes: &[u8]) -> u32 {
 impl Segment {
     /// Writes the header into a prepared file and gives it its name; durable when it returns.
     pub(crate) fn begin(directory: &Path, prepared: &Path, file: File, header: SegmentHeader) -> io::Result<Self> {
+        assert!(
+            header.size > SEGMENT_HEADER_BYTES && header.first_batch > 0,
+            "segment {} of {} bytes begins at batch {}",
+            header.sequence,
+            header.size,
+            header.first_batch
+        );
         let path = segment_path(directory, header.sequence);
         disk::write(&file, &header.encode(), 0)?;
         disk::sync_data(&file)?;

@@ -117,6 +117,7 @@ impl Spares {
         let enough = pool.attempts + 1 + u64::from(pool.preparing);
         loop {
             if let Some(spare) = pool.ready.pop() {
+                assert!(spare.size >= bytes, "a spare of {} bytes is taken for {bytes}", spare.size);
                 self.shared.changed.notify_all();
                 return Ok(spare);
             }

@@ -58,6 +58,9 @@ pub(crate) struct Mark {
 pub(crate) struct Watermark {
     file: File,
     generation: u64,
+    /// The first segment, the base and the durable batch that were written last: none of them goes
+    /// back.
+    promised: (u32, u64, u64),
 }
 
 /// The content of the file.
@@ -122,7 +125,7 @@ impl Watermark {
         let file = disk::create(&temporary)?;
         disk::write_zeros(&file, 0, SLOTS * SLOT_BYTES)?;
         let durable = Position { segment: 0, offset: SEGMENT_HEADER_BYTES, batch: 0 };
-        let mut watermark = Self { file, generation: 0 };
+        let mut watermark = Self { file, generation: 0, promised: (0, 0, 0) };
         let mark = Mark { identity, first_segment: 1, durable, ..Mark::default() };
         watermark.store_everywhere(&mark)?;
         watermark.file.sync_all()?;
@@ -159,7 +162,8 @@ impl Watermark {
             return Err(OpenError::Foreign { file: path, found: newest.identity, expected: identity });
         }
         let unreadable_slots = slots.iter().filter(|slot| slot.is_none()).count();
-        Ok((Self { file, generation: newest.generation }, ReadMark { newest, synced, unreadable_slots }))
+        let promised = promise(&newest);
+        Ok((Self { file, generation: newest.generation, promised }, ReadMark { newest, synced, unreadable_slots }))
     }
 
     /// Returns the inode of the open file.
@@ -169,6 +173,7 @@ impl Watermark {
 
     /// Writes one synced slot; durable when it returns.
     pub(crate) fn store(&mut self, mark: &Mark) -> io::Result<()> {
+        self.promise(mark);
         self.generation += 1;
         let slot = self.generation % 2;
         disk::write(&self.file, &Mark { generation: self.generation, ..*mark }.encode(), slot * SLOT_BYTES)?;
@@ -185,9 +190,23 @@ impl Watermark {
     /// Writes the slot that is not synced. The generation is the next even step's, which keeps the
     /// synced slots alternating.
     pub(crate) fn note(&mut self, mark: &Mark) -> io::Result<()> {
+        self.promise(mark);
         self.generation += 2;
         disk::write(&self.file, &Mark { generation: self.generation, ..*mark }.encode(), 2 * SLOT_BYTES)
     }
+
+    /// Checks that a mark takes back nothing that was promised before.
+    fn promise(&mut self, mark: &Mark) {
+        let (segment, base, batch) = self.promised;
+        assert!(mark.first_segment >= segment, "the log begins at segment {}, behind {segment}", mark.first_segment);
+        assert!(mark.base.index >= base, "the log begins behind entry {}, not {base}", mark.base.index);
+        assert!(mark.durable.batch >= batch, "batch {} is durable behind batch {batch}", mark.durable.batch);
+        self.promised = promise(mark);
+    }
+}
+
+fn promise(mark: &Mark) -> (u32, u64, u64) {
+    (mark.first_segment, mark.base.index, mark.durable.batch)
 }
 
 /// The mark in a slot; nothing when its checksum is wrong. A newer format is an error of its own.

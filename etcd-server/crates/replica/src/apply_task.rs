@@ -103,7 +103,11 @@ impl ApplyTask {
                         self.install(number, &mark, *prepared, hard_state)?;
                         taken.send(true).ok();
                     }
-                    ApplyCommand::Discard(prepared) => install::discard(prepared.store),
+                    ApplyCommand::Discard { prepared, taken } => {
+                        // In this order: the next snapshot may be prepared in the same directory.
+                        install::discard(prepared.store);
+                        taken.send(false).ok();
+                    }
                     ApplyCommand::Leadership(leads) => self.leadership(leads),
                     ApplyCommand::Stop => stop = true,
                 }
@@ -141,6 +145,17 @@ impl ApplyTask {
             incoming_leader_snapshot_index = mark.index,
             incoming_leader_snapshot_term = mark.term,
             "applying snapshot"
+        );
+        assert!(
+            prepared.index == mark.index,
+            "the state at entry {} is installed for the snapshot at {}",
+            prepared.index,
+            mark.index
+        );
+        assert!(
+            prepared.store.path() != self.store.path(),
+            "the state in use, {}, replaces itself",
+            self.store.path().display()
         );
         let members = self.published.members.load_full();
         let store = Arc::new(prepared.store);
@@ -217,6 +232,7 @@ impl ApplyTask {
 
     fn publish(&mut self, index: u64, lease_changes: Vec<Change>) {
         let (state, published) = (self.pipeline.state(), &self.published);
+        published.follows(index, state);
         published.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
         published.read_point.store(Arc::new(state.keys.read_point()));
         let auth = published.auth.load();

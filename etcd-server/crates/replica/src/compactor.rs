@@ -148,6 +148,11 @@ impl Compactor {
         let revisions_before = removal.freed_revisions();
         let mut batch = self.store.batch();
         let done = removal.step(&*self.store, self.pace().0, &mut batch)?;
+        assert!(
+            removal.freed_revisions() >= revisions_before,
+            "{revisions_before} revisions were removed, and now {}",
+            removal.freed_revisions()
+        );
         self.store.write(batch)?;
         self.observer.removal_step(removal.freed_revisions() - revisions_before, begun.elapsed());
         self.published.freed_bytes.store(removal.freed_bytes(), Ordering::Relaxed);
@@ -159,6 +164,7 @@ impl Compactor {
 
     fn flush_if_due(&self, flushed: &mut Flushed) -> Result<(), Fault> {
         let applied = self.published.applied.load(Ordering::Acquire);
+        assert!(applied >= flushed.applied, "entry {} is flushed, and {applied} applied", flushed.applied);
         let written_bytes = self.published.written_bytes.load(Ordering::Relaxed);
         let by_bytes = written_bytes.saturating_sub(flushed.written_bytes) >= FLUSH_BYTES;
         let by_time = applied > flushed.applied && flushed.at.elapsed() >= FLUSH_INTERVAL;

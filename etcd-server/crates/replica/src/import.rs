@@ -82,6 +82,9 @@ pub enum ImportError {
 ///
 /// # Errors
 /// When the directory is in use, the file has a flaw or is of a newer cluster, or the disk fails.
+///
+/// # Panics
+/// If the newest revision becomes a lower one.
 pub fn import<R: ReadAt>(
     dir: &Path,
     plan: &ImportPlan,
@@ -95,6 +98,7 @@ pub fn import<R: ReadAt>(
     let store = Store::open(&state, &StoreOptions::default())?;
     let restored = snapshot_restore::restore(file, &Filling(&store), progress)?;
     let revision = raise(&store, plan.raise)?;
+    assert!(revision >= restored.revision, "revision {} is raised to {revision}", restored.revision);
     let index = plan.members.len() as u64;
     found(&store, plan, index)?;
     store.flush()?;

@@ -9,7 +9,7 @@
 //! ```
 //! The threads exchange owned batches over queues. Requests in flight are bounded where they enter
 //! ([`Replica::propose`]): a full pipeline gives the client "too many requests". Any
-//! [`types::Fault`] ends the process through the owner's `on_fault`.
+//! [`types::Fault`] ends the process through the owner's `on_fault`, and so does a panic.
 
 mod apply_task;
 mod clock;
@@ -17,6 +17,7 @@ mod compactor;
 mod data_files;
 mod error;
 mod export;
+mod fail_stop;
 mod import;
 mod inspect;
 mod install;
@@ -43,6 +44,7 @@ pub use apply_task::ApplyEvent;
 pub use clock::Clock;
 pub use error::RequestError;
 pub use export::export;
+pub use fail_stop::report_panics;
 pub use import::{ImportError, ImportPlan, Imported, Raise, import};
 pub use inspect::{InspectError, Inspected, inspect};
 pub use install::{PrepareError, Prepared};

@@ -43,6 +43,8 @@ pub(crate) fn run(
     node: &Sender<Input>,
     observer: &dyn Observer,
 ) -> Result<(), Fault> {
+    // The last ready that was made durable.
+    let mut last = 0;
     while let Ok(first) = commands.recv() {
         let (mut persisted, mut committed) = (None, 0);
         // Commands that came in while the last sync ran share the next one.
@@ -74,6 +76,8 @@ pub(crate) fn run(
             log.note_commit(committed)?;
         }
         if let Some(number) = persisted {
+            assert!(number > last, "ready {number} is made durable behind ready {last}");
+            last = number;
             let begun = Instant::now();
             log.sync()?;
             observer.log_synced(begun.elapsed());

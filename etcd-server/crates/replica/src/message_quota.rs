@@ -32,7 +32,9 @@ impl MessageQuota {
 
     /// A message that counted so much no longer waits.
     pub(crate) fn leave(&self, bytes: usize) {
-        self.messages.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let messages = self.messages.fetch_sub(1, Ordering::Relaxed);
+        assert!(messages > 0, "a message leaves, and none has entered");
+        let entered = self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(bytes <= entered, "{bytes} bytes leave, and {entered} have entered");
     }
 }

@@ -62,8 +62,8 @@ pub(crate) enum ApplyCommand {
         hard_state: Option<HardState>,
         taken: oneshot::Sender<bool>,
     },
-    /// Drop this state, which is not needed.
-    Discard(Box<Prepared>),
+    /// Drop this state, which is not needed, and report so.
+    Discard { prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
     /// This member became leader, or is no longer.
     Leadership(bool),
     /// Stop; the last command.

@@ -215,8 +215,7 @@ impl NodeTask {
                 drop(self.apply.send(ApplyCommand::Install { number, mark, prepared, hard_state, taken }));
             }
             NodeAction::Discard((prepared, taken)) => {
-                taken.send(false).ok();
-                drop(self.apply.send(ApplyCommand::Discard(prepared)));
+                drop(self.apply.send(ApplyCommand::Discard { prepared, taken }));
             }
             NodeAction::Leadership(term) => drop(self.apply.send(ApplyCommand::Leadership(term.is_some()))),
             NodeAction::TermBegun(term) => self.propose_lost(term)?,
@@ -277,7 +276,16 @@ impl NodeTask {
     }
 
     fn publish(&self, status: Status) {
-        let before = self.published.status.swap(Arc::new(status));
+        let before = self.published.status.load_full();
+        assert!(before.term <= status.term, "term {} is published behind {}", status.term, before.term);
+        assert!(before.commit <= status.commit, "commit {} is published behind {}", status.commit, before.commit);
+        assert!(
+            status.applied <= status.commit,
+            "entry {} is applied, and {} are committed",
+            status.applied,
+            status.commit
+        );
+        self.published.status.store(Arc::new(status));
         raft_lines::log_changes(self.member_id, &before, &status);
         if let Some(change) = self.published.leader_changes.follow(&before, &status, Instant::now()) {
             change.log();

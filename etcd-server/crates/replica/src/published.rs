@@ -141,6 +141,22 @@ impl Published {
         })
     }
 
+    /// Checks that a state is behind the published one, which apply is about to replace by it.
+    pub(crate) fn follows(&self, index: u64, state: &State) {
+        let applied = self.applied.load(Ordering::Acquire);
+        assert!(index > applied, "entry {index} is published behind entry {applied}");
+        let point = self.read_point.load();
+        let (current, compacted) = (state.keys.current(), state.keys.compacted());
+        assert!(point.current <= current, "revision {current} is published behind {}", point.current);
+        assert!(point.compacted <= compacted, "compaction {compacted} is published behind {}", point.compacted);
+        let written_bytes = self.written_bytes.load(Ordering::Relaxed);
+        assert!(
+            state.keys.written_bytes() >= written_bytes,
+            "{written_bytes} bytes were written, and now {}",
+            state.keys.written_bytes()
+        );
+    }
+
     /// Another state takes the place of the present one, for all that begin to read from now on.
     pub(crate) fn replace(
         &self,
@@ -150,7 +166,10 @@ impl Published {
         stored: &Stored,
         leases: ExpirySettings,
     ) {
-        self.replaced.fetch_add(1, Ordering::AcqRel);
+        let before = self.applied.load(Ordering::Acquire);
+        assert!(applied > before, "a state at entry {applied} replaces one at {before}");
+        let begun = self.replaced.fetch_add(1, Ordering::AcqRel);
+        assert!(begun.is_multiple_of(2), "the state is replaced while it is replaced, count {begun}");
         self.store.store(Arc::clone(store));
         self.read_point.store(Arc::new(state.keys.read_point()));
         self.auth.store(Arc::new(state.auth.clone()));
@@ -277,6 +296,9 @@ impl Published {
     pub(crate) fn mark_live_hash(&self, index: u64, hash: mvcc::LiveHash) {
         if index.is_multiple_of(LIVE_MARK_INTERVAL) {
             let mut marks = self.live_marks.lock();
+            if let Some((last, _)) = marks.last_key_value() {
+                assert!(*last < index, "the live hash at entry {index} is noted behind that at {last}");
+            }
             marks.insert(index, hash.0);
             while marks.len() > LIVE_MARKS_MAX {
                 marks.pop_first();

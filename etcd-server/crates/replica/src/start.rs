@@ -4,6 +4,7 @@ use crate::apply_task::{ApplyTask, ENTRIES_PER_BATCH};
 use crate::clock::Clock;
 use crate::compactor::Compactor;
 use crate::data_files::{self, DataFiles};
+use crate::fail_stop::spawn;
 use crate::log_task;
 use crate::member_lines::Whose;
 use crate::message_quota::MessageQuota;
@@ -587,30 +588,4 @@ fn recover(store: &Store, log: &Log, found: &raftlog::Recovered, applied: u64) -
         entries: entries.into(),
         voters: Voters { voters: conf_state.voters, learners: conf_state.learners },
     })
-}
-
-/// Starts a thread whose fault, or panic, ends the member.
-fn spawn(
-    name: &'static str,
-    on_fault: &Arc<dyn Fn(Fault) + Send + Sync>,
-    run: impl FnOnce() -> Result<(), Fault> + Send + 'static,
-) -> Result<JoinHandle<()>, OpenError> {
-    let on_fault = Arc::clone(on_fault);
-    let guarded = move || {
-        let fault = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-            Ok(Ok(())) => return,
-            Ok(Err(fault)) => fault,
-            Err(panic) => Fault::store(format_args!("run the {name} thread"), panic_text(&*panic)),
-        };
-        on_fault(fault);
-    };
-    std::thread::Builder::new().name(name.to_owned()).spawn(guarded).map_err(OpenError::Thread)
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panicked")
 }

@@ -58,6 +58,7 @@ pub(crate) fn fresh(member: &Path, index: u64) -> io::Result<PathBuf> {
 /// Makes `state`, a directory beside the others, the current one. Durable when it returns.
 pub(crate) fn switch(member: &Path, state: &Path) -> io::Result<()> {
     let name = state.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    assert!(is_state(name), "{} becomes the current state, and its name is none", state.display());
     let next = member.join(POINTER_NEXT);
     let mut file = File::create(&next)?;
     file.write_all(name.as_bytes())?;

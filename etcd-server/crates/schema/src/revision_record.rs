@@ -41,7 +41,11 @@ impl<'a> RevisionRecord<'a> {
 }
 
 /// The stored key of `revision`.
+///
+/// # Panics
+/// If it is negative, which would come behind all others.
 pub fn encode_key(revision: Revision) -> [u8; KEY_BYTES] {
+    assert!(revision.main >= 0, "{revision:?} is no position in history");
     let mut out = [0; KEY_BYTES];
     out[..8].copy_from_slice(&revision.main.to_be_bytes());
     out[8..].copy_from_slice(&sub_to_stored(revision.sub).to_be_bytes());

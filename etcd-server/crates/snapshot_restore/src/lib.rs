@@ -16,7 +16,7 @@ use mvcc::KeySpace;
 use prost::Message as _;
 use proto::raftpb::ConfState;
 use schema::{Batch, Table, View, meta};
-use types::{Fault, Revision};
+use types::{Fault, MainRevision, Revision};
 
 /// Changes written together.
 const CHANGES_PER_BATCH: usize = 4096;
@@ -195,6 +195,7 @@ fn keys<R: ReadAt, T: Target>(
         space.visible();
         let sealed = lessor.seal();
         lessor.became_visible(sealed);
+        assert!(lessor.pending_rows() == 0, "{} attached keys are pending behind a batch", lessor.pending_rows());
         restored.bytes += bytes as u64;
         progress(restored.changes);
     }
@@ -202,6 +203,16 @@ fn keys<R: ReadAt, T: Target>(
     space.raise(space.compacted());
     target.commit(&mut |batch| Ok(space.settle(target, batch)?))?;
     restored.revision = space.current();
+    if restored.revision == MainRevision::MAX {
+        let error = RecordError { record: "revision", flaw: "no revision can follow the newest one".to_owned() };
+        return Err(Error::Record { bucket: "key", error });
+    }
+    assert!(
+        space.compacted() <= restored.revision,
+        "revision {} is compacted, and the newest one is {}",
+        space.compacted(),
+        restored.revision
+    );
     Ok(restored)
 }
 
@@ -216,6 +227,10 @@ fn change<V: View>(
 ) -> Result<(), Error> {
     let record = |error| Error::Record { bucket: "key", error };
     let HistoryKey { revision, tombstone } = HistoryKey::decode(key).map_err(record)?;
+    if u32::try_from(revision.sub).is_err() {
+        let flaw = format!("a request with {} changes cannot be", revision.sub);
+        return Err(record(RecordError { record: "revision", flaw }));
+    }
     if let Some(before) = before.replace(revision).filter(|before| *before >= revision) {
         return Err(Error::Order { before, found: revision });
     }
@@ -228,5 +243,6 @@ fn change<V: View>(
     let stored =
         (!tombstone).then(|| Bytes::from(kv.encode_to_vec())).map(|ours| if ours == value { value } else { ours });
     space.write(view, batch, &mut Attachments(lessor)).restore(revision, &kv.key, stored)?;
+    assert!(space.current() == revision.main, "{revision:?} is restored, and the newest one is {}", space.current());
     Ok(())
 }

@@ -293,6 +293,36 @@ fn a_file_that_is_no_backend_is_refused() {
     assert_eq!(error.to_string(), "it has no bucket \"key\": not a backend file of etcd");
 }
 
+#[test]
+fn revisions_that_cannot_be_are_refused() {
+    for (main, sub, flaw) in [
+        (2, 1 << 32, "a request with 4294967296 changes cannot be"),
+        (i64::MAX, 0, "no revision can follow the newest one"),
+    ] {
+        let mut bucket = backend_file::bolt::MemoryBucket::new("key");
+        let revision = types::Revision::new(main, sub);
+        let kv = KeyValue {
+            key: "k".into(),
+            create_revision: main,
+            mod_revision: main,
+            version: 1,
+            value: Bytes::new(),
+            lease: 0,
+        };
+        bucket.put(backend_file::backend::HistoryKey { revision, tombstone: false }.encode(), kv.encode_to_vec());
+        let image = Plan::measure(&[bucket])
+            .unwrap()
+            .write(Trailer::Absent)
+            .collect::<Result<Vec<Bytes>, Fault>>()
+            .unwrap()
+            .concat();
+        let target = Memory(RefCell::default());
+        let file = BoltFile::open(Bytes::from(image)).unwrap();
+        let error = snapshot_restore::restore(&file, &target, &mut |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), format!("bucket \"key\": revision cannot be read: {flaw}"));
+    }
+}
+
 /// The state after `bumps` restores with `--bump-revision --mark-compacted`, one over the other.
 fn bumped(bumps: &[i64]) -> MemoryStore {
     let mut store = history();

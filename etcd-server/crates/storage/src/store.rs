@@ -89,7 +89,7 @@ impl Store {
         let refused = |error: rocksdb::Error| OpenError::refused(path, error.into_string());
         let db =
             DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
-        let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
+        let store = Self::new(db, path);
         if !store.has_format()? {
             let mut batch = store.batch();
             meta::write_u64(&mut batch, meta::FORMAT_VERSION, meta::FORMAT);
@@ -123,13 +123,16 @@ impl Store {
         database.create_if_missing(false);
         database.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&database, path, options::families(options), false);
-        let store = Self {
-            db: db.map_err(|error| refused(error.into_string()))?,
-            path: path.to_owned(),
-            get_options: ReadOptions::default(),
-        };
+        let store = Self::new(db.map_err(|error| refused(error.into_string()))?, path);
         store.has_format()?;
         Ok(Some(store))
+    }
+
+    fn new(db: DB, path: &Path) -> Self {
+        for family in options::FAMILIES {
+            assert!(db.cf_handle(family).is_some(), "{} is open without column family {family}", path.display());
+        }
+        Self { db, path: path.to_owned(), get_options: ReadOptions::default() }
     }
 
     /// Returns `true` if a format is written there, which must be one that this version reads.
@@ -172,7 +175,16 @@ impl Store {
 
     /// Makes a batch visible, whole. It becomes durable with the next flush; until then the raft
     /// log stands for it.
+    ///
+    /// # Panics
+    /// If the batch was begun for another store.
     pub fn write(&self, batch: StoreBatch<'_>) -> Result<(), Fault> {
+        assert!(
+            std::ptr::eq(batch.store, self),
+            "a batch for {} is written to {}",
+            batch.store.path.display(),
+            self.path.display()
+        );
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db.write_opt(batch.batch, &options).map_err(|error| failed("write state", &error))
@@ -276,6 +288,7 @@ impl Store {
         from: &[u8],
         mut options: ReadOptions,
     ) -> Result<Option<(Bytes, Bytes)>, Fault> {
+        assert!(from.starts_with(prefix), "a look-up from {from:?} on ends before {prefix:?}");
         // RocksDB takes the prefix from `from`: only a whole history key gives the one that is
         // meant.
         if from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES {
@@ -418,7 +431,9 @@ impl Cursor for StoreCursor<'_> {
 
     fn item(&self) -> Option<(&[u8], &[u8])> {
         let (key, value) = self.iterator.item()?;
-        Some((if self.prefix.is_some() { &key[1..] } else { key }, value))
+        let Some(prefix) = self.prefix else { return Some((key, value)) };
+        assert!(key.first() == Some(&prefix), "a cursor over table {prefix} stands on {key:?}");
+        Some((&key[1..], value))
     }
 }
 

@@ -48,6 +48,9 @@ impl WatcherHub {
     /// call again, with a newer view.
     ///
     /// `view` need not be a snapshot, only never older than in an earlier call.
+    ///
+    /// # Panics
+    /// If a watcher would get ahead of what is published, or behind what it has.
     pub fn catch_up<V: View>(&mut self, view: &V, budget: Budget) -> Result<bool, Fault> {
         let Some((from, lead)) = self.unsynced.first() else { return Ok(false) };
         // A compaction may be seen in the state before the events below it have come: a watcher
@@ -142,6 +145,11 @@ impl WatcherHub {
         let Some(before) = self.unsynced.cursor(key) else { return };
         let cursor = cursor.max(before);
         let Some(watcher) = self.streams.watcher_mut(key) else { return };
+        assert!(
+            watcher.min_revision <= cursor,
+            "{key:?} has events up to {}, and its cursor becomes {cursor}",
+            watcher.min_revision
+        );
         watcher.min_revision = cursor;
         if cursor <= self.published {
             self.unsynced.wait(key, cursor);

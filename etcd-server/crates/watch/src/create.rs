@@ -20,6 +20,9 @@ impl WatcherHub {
     /// Creates a watcher and queues the response. `current` and `compacted` are the store's
     /// revisions at this moment; they may be ahead of the published ones. Permission has been
     /// checked, except that a negative start revision is refused before the permission check.
+    ///
+    /// # Panics
+    /// If a new watcher gets the id of another one.
     pub fn create(
         &mut self,
         stream: StreamId,
@@ -39,7 +42,8 @@ impl WatcherHub {
             return self.refuse(stream, current, DUPLICATE_ID);
         }
         let id = if request.watch_id == AUTO_ID { held.free_id() } else { request.watch_id };
-        held.watchers.insert(id, watcher_of(request, range, current));
+        let replaced = held.watchers.insert(id, watcher_of(request, range, current));
+        assert!(replaced.is_none(), "watcher {id} of stream {stream:?} is created twice");
         self.streams.push(stream, Output { watch_id: id, revision: current, body: Body::Created });
         self.compacted(compacted);
         self.place(WatchKey { stream, id });

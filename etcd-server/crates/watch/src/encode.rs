@@ -51,6 +51,7 @@ impl EventSlice {
     }
 
     fn slice(&self, range: Range<usize>) -> Self {
+        assert!(range.start < range.end, "a response has events, and {range:?} are none");
         let bytes = self.run.events[range.clone()].iter().map(|event| event.bytes.len()).sum();
         Self { run: self.run.clone(), range, bytes }
     }
@@ -120,7 +121,9 @@ impl<'a, V: View> Encoder<'a, V> {
         let mut run = Run { events: Vec::new(), bytes: 0 };
         for &position in positions {
             let main = self.events[position].revision.main;
-            let new_revision = run.events.last().is_some_and(|last| last.main != main);
+            let last = run.events.last().map_or(main, |last| last.main);
+            assert!(last <= main, "an event of revision {main} comes behind one of {last}");
+            let new_revision = last != main;
             if new_revision && run.bytes >= self.response_bytes_max {
                 runs.push(Arc::new(std::mem::replace(&mut run, Run { events: Vec::new(), bytes: 0 })));
             }

@@ -9,7 +9,7 @@ use crate::output::{Body, Output};
 use crate::settings::Settings;
 use crate::stream::Streams;
 use crate::unsynced::UnsyncedWatchers;
-use crate::watcher::{State, StreamId, WatchId, WatchKey};
+use crate::watcher::{State, StreamId, WatchId, WatchKey, Watcher};
 use std::time::Duration;
 use types::{MainRevision, MonotonicTime};
 
@@ -27,7 +27,11 @@ pub struct WatcherHub {
 
 impl WatcherHub {
     /// A hub over a store that is readable at `published` and compacted at `compacted`.
+    ///
+    /// # Panics
+    /// If `compacted` is above `published`.
     pub fn new(settings: Settings, published: MainRevision, compacted: MainRevision) -> Self {
+        assert!(compacted <= published, "revision {compacted} is compacted, and {published} is published");
         let streams = Streams::new(settings);
         Self {
             settings,
@@ -47,24 +51,37 @@ impl WatcherHub {
 
     /// A stream has ended; its watchers and everything queued for it are forgotten. Closing twice
     /// is no error.
+    ///
+    /// # Panics
+    /// If a watcher of the stream is not where its state says.
     pub fn close_stream(&mut self, stream: StreamId) {
         let Some(closed) = self.streams.close(stream) else { return };
         for (id, watcher) in closed.watchers {
-            let key = WatchKey { stream, id };
-            self.synced.remove(key, &watcher.range, watcher.wanted);
-            self.unsynced.remove(key);
+            self.leave_groups(WatchKey { stream, id }, &watcher);
         }
+    }
+
+    /// Takes a watcher that has ended out of the group of its state.
+    fn leave_groups(&mut self, key: WatchKey, watcher: &Watcher) {
+        let was_synced = self.synced.remove(key, &watcher.range, watcher.wanted);
+        let was_unsynced = self.unsynced.remove(key).is_some();
+        assert!(
+            (was_synced, was_unsynced) == (watcher.state == State::Synced, watcher.state == State::Unsynced),
+            "{key:?} is {:?}, but among the synced: {was_synced}, among the unsynced: {was_unsynced}",
+            watcher.state
+        );
     }
 
     /// The client cancels a watcher; `current` is the store's revision. An unknown id is not
     /// answered, as in etcd.
+    ///
+    /// # Panics
+    /// If the watcher is not where its state says.
     pub fn cancel(&mut self, stream: StreamId, watch_id: WatchId, current: MainRevision) {
         let Some(watcher) = self.streams.get_mut(stream).and_then(|stream| stream.watchers.remove(&watch_id)) else {
             return;
         };
-        let key = WatchKey { stream, id: watch_id };
-        self.synced.remove(key, &watcher.range, watcher.wanted);
-        self.unsynced.remove(key);
+        self.leave_groups(WatchKey { stream, id: watch_id }, &watcher);
         self.streams.push(stream, Output { watch_id, revision: current, body: Body::Canceled });
     }
 

@@ -33,19 +33,24 @@ impl Index {
     pub(crate) fn insert(&mut self, key: WatchKey, range: &KeyRange, wanted: Wanted) {
         let class = self.class_of(range, wanted).unwrap_or_else(|| self.new_class(range, wanted));
         if let Some(class) = self.classes.get_mut(&class) {
-            self.watchers += usize::from(class.members.insert(key));
+            let is_new = class.members.insert(key);
+            assert!(is_new, "{key:?} is in the index twice");
+            self.watchers += 1;
         }
     }
 
-    /// Forgets a watcher.
-    pub(crate) fn remove(&mut self, key: WatchKey, range: &KeyRange, wanted: Wanted) {
-        let Some(id) = self.class_of(range, wanted) else { return };
-        let Some(class) = self.classes.get_mut(&id) else { return };
-        self.watchers -= usize::from(class.members.remove(&key));
+    /// Forgets a watcher. Returns `true` if it was there.
+    pub(crate) fn remove(&mut self, key: WatchKey, range: &KeyRange, wanted: Wanted) -> bool {
+        let Some(id) = self.class_of(range, wanted) else { return false };
+        let Some(class) = self.classes.get_mut(&id) else { return false };
+        let was_there = class.members.remove(&key);
+        self.watchers -= usize::from(was_there);
         if class.members.is_empty() {
             self.classes.remove(&id);
             self.forget_class(range, id);
         }
+        assert!(self.classes.len() <= self.watchers, "{} classes have {} members", self.classes.len(), self.watchers);
+        was_there
     }
 
     /// Returns the number of watchers in it.
@@ -103,7 +108,8 @@ impl Index {
     fn new_class(&mut self, range: &KeyRange, wanted: Wanted) -> ClassId {
         let id = self.next_class;
         self.next_class += 1;
-        self.classes.insert(id, Class { wanted, members: BTreeSet::new() });
+        let replaced = self.classes.insert(id, Class { wanted, members: BTreeSet::new() });
+        assert!(replaced.is_none(), "the number {id} of a class is used twice");
         match (self.ids_mut(range), range.as_single()) {
             (Some(ids), _) => ids.push(id),
             (None, Some(key)) => {

@@ -147,18 +147,28 @@ fn height<T>(link: &Link<T>) -> u32 {
 /// Restores a node whose subtrees are right and differ by at most two levels.
 fn balanced<T>(mut node: Box<Node<T>>) -> Box<Node<T>> {
     let (left_height, right_height) = (height(&node.left), height(&node.right));
-    if left_height > right_height + 1 {
+    assert!(
+        left_height.abs_diff(right_height) <= 2,
+        "a change made subtrees of {left_height} and {right_height} levels"
+    );
+    let node = if left_height > right_height + 1 {
         node.left =
             node.left.map(|left| if height(&left.left) < height(&left.right) { rotated_left(left) } else { left });
-        return rotated_right(node);
-    }
-    if right_height > left_height + 1 {
+        rotated_right(node)
+    } else if right_height > left_height + 1 {
         node.right = node
             .right
             .map(|right| if height(&right.right) < height(&right.left) { rotated_right(right) } else { right });
-        return rotated_left(node);
-    }
-    measured(node)
+        rotated_left(node)
+    } else {
+        measured(node)
+    };
+    let (left_height, right_height) = (height(&node.left), height(&node.right));
+    assert!(
+        left_height.abs_diff(right_height) <= 1,
+        "subtrees of {left_height} and {right_height} levels are out of balance"
+    );
+    node
 }
 
 fn rotated_left<T>(mut node: Box<Node<T>>) -> Box<Node<T>> {

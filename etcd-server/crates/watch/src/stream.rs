@@ -88,14 +88,37 @@ impl Streams {
         self.deadlines.insert((stream.next_progress, id));
         let before = self.streams.insert(id, stream);
         assert!(before.is_none(), "a stream's id is never used twice");
+        self.check_sizes();
     }
 
     pub(crate) fn close(&mut self, id: StreamId) -> Option<Stream> {
         let stream = self.streams.remove(&id)?;
+        assert!(
+            stream.queued_bytes <= self.total_bytes,
+            "{} bytes are queued for {id:?}, and {} for all",
+            stream.queued_bytes,
+            self.total_bytes
+        );
         self.total_bytes -= stream.queued_bytes;
         self.ready.remove(&id);
         self.deadlines.remove(&(stream.next_progress, id));
+        self.check_sizes();
         Some(stream)
+    }
+
+    fn check_sizes(&self) {
+        assert!(
+            self.deadlines.len() == self.streams.len(),
+            "{} streams are open, and {} have a deadline",
+            self.streams.len(),
+            self.deadlines.len()
+        );
+        assert!(
+            self.ready.len() <= self.streams.len(),
+            "{} streams are open, and {} are ready",
+            self.streams.len(),
+            self.ready.len()
+        );
     }
 
     pub(crate) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
@@ -112,7 +135,9 @@ impl Streams {
         self.deadlines.remove(&due);
         let id = due.1;
         if let Some(stream) = self.streams.get_mut(&id) {
-            stream.next_progress = now.after(stream.progress_interval);
+            let next = now.after(stream.progress_interval);
+            assert!(next >= due.0, "the progress of {id:?} moves back from {:?} to {next:?}", due.0);
+            stream.next_progress = next;
             self.deadlines.insert((stream.next_progress, id));
         }
         Some(id)
@@ -137,7 +162,10 @@ impl Streams {
     pub(crate) fn push_stream_progress(&mut self, id: StreamId, revision: MainRevision) {
         let last = self.streams.get_mut(&id).and_then(|stream| stream.queue.back_mut());
         match last {
-            Some(Output { watch_id: NO_WATCHER, revision: reported, body: Body::Progress }) => *reported = revision,
+            Some(Output { watch_id: NO_WATCHER, revision: reported, body: Body::Progress }) => {
+                assert!(*reported <= revision, "progress of {id:?} goes back from {reported} to {revision}");
+                *reported = revision;
+            }
             Some(_) | None => self.push(id, Output { watch_id: NO_WATCHER, revision, body: Body::Progress }),
         }
     }
@@ -150,6 +178,12 @@ impl Streams {
             let Some(watcher) = stream.watchers.get_mut(&key.id) else { return Ok(()) };
             let Some(events) = EventSlice::starting_at(run, watcher.min_revision) else { continue };
             if !self.settings.has_room(stream.queued_bytes, self.total_bytes, events.bytes()) {
+                assert!(
+                    events.first_revision() >= watcher.min_revision,
+                    "{key:?} has events up to {}, and is offered {}",
+                    watcher.min_revision,
+                    events.first_revision()
+                );
                 watcher.min_revision = events.first_revision();
                 return Err(watcher.min_revision);
             }
@@ -181,6 +215,8 @@ impl Streams {
     pub(crate) fn take(&mut self, id: StreamId) -> Option<Output> {
         let stream = self.streams.get_mut(&id)?;
         let output = stream.queue.pop_front();
+        let bytes = output.as_ref().map_or(0, Output::queued_bytes);
+        assert!(bytes <= stream.queued_bytes, "{bytes} of {} queued bytes are taken", stream.queued_bytes);
         if stream.queue.is_empty() {
             self.ready.remove(&id);
         }
@@ -190,6 +226,7 @@ impl Streams {
     pub(crate) fn drained(&mut self, id: StreamId, bytes: usize) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         assert!(bytes <= stream.queued_bytes, "no more is sent than was queued");
+        assert!(bytes <= self.total_bytes, "{bytes} of {} bytes of all streams are sent", self.total_bytes);
         stream.queued_bytes -= bytes;
         self.total_bytes -= bytes;
     }

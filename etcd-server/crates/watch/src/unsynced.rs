@@ -28,33 +28,61 @@ pub(crate) struct UnsyncedWatchers {
 impl UnsyncedWatchers {
     /// Puts a watcher at the end of the row, with a new cursor.
     pub(crate) fn wait(&mut self, key: WatchKey, cursor: MainRevision) {
-        self.remove(key);
+        self.leave(key, cursor);
         let turn = self.next_turn;
         self.next_turn += 1;
         self.lags.insert(key, UnsyncedWatcher { cursor, turn: Some(turn) });
         self.turns.insert(turn, key);
         self.waiting.insert((cursor, key));
+        self.check_sizes();
     }
 
     /// Takes a watcher out of the row until its stream has room.
     pub(crate) fn park(&mut self, key: WatchKey, cursor: MainRevision) {
-        self.remove(key);
+        self.leave(key, cursor);
         self.lags.insert(key, UnsyncedWatcher { cursor, turn: None });
         self.parked.insert((key.stream, cursor, key.id));
+        self.check_sizes();
     }
 
-    /// Forgets a watcher.
-    pub(crate) fn remove(&mut self, key: WatchKey) {
-        let Some(lag) = self.lags.remove(&key) else { return };
+    /// Takes a watcher out of its place, for one with this cursor: it does not go back.
+    fn leave(&mut self, key: WatchKey, cursor: MainRevision) {
+        if let Some(before) = self.remove(key) {
+            assert!(before <= cursor, "the cursor of {key:?} goes back from {before} to {cursor}");
+        }
+    }
+
+    fn check_sizes(&self) {
+        assert!(
+            self.turns.len() == self.waiting.len(),
+            "{} watchers have a turn, and {} wait",
+            self.turns.len(),
+            self.waiting.len()
+        );
+        assert!(
+            self.lags.len() == self.waiting.len() + self.parked.len(),
+            "{} watchers are unsynced, {} wait and {} are parked",
+            self.lags.len(),
+            self.waiting.len(),
+            self.parked.len()
+        );
+    }
+
+    /// Forgets a watcher. Returns its cursor, if it was there.
+    pub(crate) fn remove(&mut self, key: WatchKey) -> Option<MainRevision> {
+        let lag = self.lags.remove(&key)?;
         match lag.turn {
             Some(turn) => {
-                self.turns.remove(&turn);
+                let holder = self.turns.remove(&turn);
+                assert!(holder == Some(key), "turn {turn} of {key:?} is that of {holder:?}");
                 self.waiting.remove(&(lag.cursor, key));
             }
             None => {
-                self.parked.remove(&(key.stream, lag.cursor, key.id));
+                let was_parked = self.parked.remove(&(key.stream, lag.cursor, key.id));
+                assert!(was_parked, "{key:?} is not parked at its cursor {}", lag.cursor);
             }
         }
+        Some(lag.cursor)
     }
 
     /// The first main revision that an unsynced watcher has not got.

@@ -77,6 +77,7 @@ pub(crate) struct Watcher {
 impl Watcher {
     /// Events up to `revision` have been queued for it.
     pub(crate) fn queued_up_to(&mut self, revision: MainRevision) {
+        assert!(revision >= self.min_revision, "events up to {revision} are queued behind {}", self.min_revision);
         self.min_revision = revision + 1;
         if self.progress == ProgressNotify::Due {
             self.progress = ProgressNotify::NotDue;

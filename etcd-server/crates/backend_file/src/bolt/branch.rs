@@ -29,6 +29,7 @@ impl<T: Extent> Level<T> {
         self.children.push(child);
         let fit = fitting(&self.children);
         let rest = (self.children.len() >= fit + 2).then(|| self.children.split_off(fit))?;
+        assert!(rest.len() >= 2, "{} children stay behind a branch", rest.len());
         Some(std::mem::replace(&mut self.children, rest))
     }
 

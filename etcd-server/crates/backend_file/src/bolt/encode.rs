@@ -68,6 +68,7 @@ impl PageSink<Bytes> for PageWriter {
     fn leaf(&mut self, items: &[Item<Bytes>]) -> Result<u64, Fault> {
         let (page, end) = self.begin(flags::LEAF, items.len(), leaf_bytes(items))?;
         put_items(&mut self.buffer, items);
+        assert!(self.buffer.len() <= end, "leaf {page} ends at {} and was to end at {end}", self.buffer.len());
         self.buffer.resize(end, 0);
         Ok(page)
     }
@@ -82,6 +83,7 @@ impl PageSink<Bytes> for PageWriter {
             position = position - ELEMENT_BYTES + child.key.len();
         }
         children.iter().for_each(|child| self.buffer.put_slice(&child.key));
+        assert!(self.buffer.len() <= end, "branch {page} ends at {} and was to end at {end}", self.buffer.len());
         self.buffer.resize(end, 0);
         Ok(page)
     }

@@ -94,6 +94,7 @@ pub(super) struct PageCounter {
 impl PageCounter {
     fn take(&mut self, bytes: usize) -> u64 {
         let page = self.next;
+        assert!(page >= FIRST_PAGE && bytes >= PAGE_HEADER_BYTES, "page {page} has {bytes} bytes");
         self.next += page_span(bytes);
         page
     }

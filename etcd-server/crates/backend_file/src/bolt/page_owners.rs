@@ -20,6 +20,11 @@ impl PageOwners {
     /// Claims `span` pages from `first` on, which lie in the file; the number of the first that was
     /// claimed before.
     pub(super) fn claim(&mut self, first: u64, span: u64) -> Option<u64> {
+        assert!(
+            first + span <= self.page_count,
+            "{span} pages from {first} on are claimed, and {} are in use",
+            self.page_count
+        );
         for page in first..first + span {
             let (word, bit) = place(page);
             if self.words[word] & bit != 0 {

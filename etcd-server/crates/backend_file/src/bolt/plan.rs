@@ -42,6 +42,9 @@ impl<'a, B: Bucket> Plan<'a, B> {
     ///
     /// A fault of the sources is passed on. Names out of order, empty keys and lengths beyond
     /// bbolt's limits are faults too: no bbolt could read such a file.
+    ///
+    /// # Panics
+    /// If pages are not numbered one after the other.
     pub fn measure(buckets: &'a [B]) -> Result<Self, Fault> {
         check_names(buckets)?;
         let mut layout = Layout::<usize>::new();
@@ -57,9 +60,16 @@ impl<'a, B: Bucket> Plan<'a, B> {
                 layout.item(key_bytes, value_bytes, &mut counter)?;
             }
             layout.end_bucket(name, &mut counter)?;
+            let before = measures.last().map_or(FIRST_PAGE, |before: &Measure| before.next_page);
+            assert!(counter.next >= before, "a bucket ends at page {} and begins at {before}", counter.next);
             measures.push(Measure { next_page: counter.next, ..measure });
         }
         let root_page = layout.finish(&mut counter)?;
+        assert!(
+            (FIRST_PAGE..counter.next).contains(&root_page),
+            "the root is page {root_page}, and the file has {}",
+            counter.next
+        );
         Ok(Self { buckets, measures, root_page, page_count: counter.next })
     }
 

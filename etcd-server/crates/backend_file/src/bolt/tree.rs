@@ -89,6 +89,11 @@ impl<T: Extent> Tree<T> {
         loop {
             let children = self.levels[height].take();
             let cut = Level::closing_cut(&children);
+            assert!(
+                cut >= 2 && children.len() - cut != 1,
+                "{} children at height {height} are cut at {cut}",
+                children.len()
+            );
             let is_root = height + 1 == self.levels.len() && cut == children.len();
             let page = sink.branch(&children[..cut])?;
             if is_root {
@@ -105,6 +110,7 @@ impl<T: Extent> Tree<T> {
     }
 
     fn finish_leaf(&mut self, sink: &mut impl PageSink<T>) -> Result<(), Fault> {
+        assert!(!self.items.is_empty(), "a leaf has an item");
         let page = sink.leaf(&self.items)?;
         let child = Child { key: self.items[0].key.keep(), page };
         self.items.clear();
@@ -119,6 +125,7 @@ impl<T: Extent> Tree<T> {
                 self.levels.push(Level::new());
             }
             let Some(full) = self.levels[height].push(child) else { return Ok(()) };
+            assert!(full.len() >= 2, "a branch at height {height} has {} children", full.len());
             let page = sink.branch(&full)?;
             child = Child { key: full[0].key.keep(), page };
             height += 1;

@@ -111,6 +111,9 @@ impl Node {
 
     /// Takes the decision of apply on a configuration change, before [`Node::applied`] of its
     /// entry. Returns the configuration from now on.
+    ///
+    /// # Panics
+    /// If the configuration from now on has no voters, or is not that of the change.
     pub fn conf_changed(&mut self, kind: ConfChangeKind, member: u64) -> Result<Voters, Fault> {
         if self.installing() {
             // The change is from before the snapshot, whose members raft already goes by.
@@ -136,6 +139,14 @@ impl Node {
         let state =
             self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
         let voters = Voters::from_raft(&state);
+        assert!(!voters.voters.is_empty(), "{kind:?} of {member:x} leaves no voters");
+        let (votes, learns) = (voters.voters.contains(&member), voters.learners.contains(&member));
+        let expected = match kind {
+            ConfChangeKind::AddVoter => (true, false),
+            ConfChangeKind::AddLearner => (false, true),
+            ConfChangeKind::Remove | ConfChangeKind::None => (false, false),
+        };
+        assert!((votes, learns) == expected, "{kind:?} of {member:x} gives {voters:?}");
         self.raw.mut_store().set_voters(voters.clone());
         let raft = &mut self.raw.raft;
         if raft.state == StateRole::Leader && !raft.promotable() {

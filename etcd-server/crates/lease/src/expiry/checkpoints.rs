@@ -23,9 +23,18 @@ pub struct Checkpoint {
 impl Expiry {
     /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint
     /// that is lost is due again an interval later. Call it as often as [`expired`](Self::expired).
+    ///
+    /// # Panics
+    /// If more leases are queued than exist, or a lease that lives has no time left to record.
     pub fn due_checkpoints(&mut self, now: MonotonicTime) -> Expired<Checkpoint> {
         let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
         let Some(interval) = settings.checkpoint_interval else { return Expired::nothing() };
+        assert!(
+            leading.checkpoints.len() <= leases.len(),
+            "{} leases wait for a checkpoint, and {} exist",
+            leading.checkpoints.len(),
+            leases.len()
+        );
         let mut due = Vec::new();
         for _ in 0..STEPS_PER_CALL {
             if due.len() >= settings.checkpoints_per_batch {
@@ -74,6 +83,7 @@ impl Leading {
             return None;
         }
         let remaining_ttl_seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
+        assert!(remaining_ttl_seconds > 0, "a checkpoint of 0 would give lease {id} its full time back");
         if remaining_ttl_seconds > whole_seconds(interval) {
             self.look_again(id, lease, now.after(interval));
         }
@@ -82,7 +92,9 @@ impl Leading {
     }
 
     fn look_again(&mut self, id: LeaseId, lease: &mut Timed, at: MonotonicTime) {
+        assert!(lease.checkpoint_at.is_none(), "lease {id} waits for a checkpoint already");
         lease.checkpoint_at = Some(at);
-        self.checkpoints.insert((at, id));
+        let is_new = self.checkpoints.insert((at, id));
+        assert!(is_new, "lease {id} is queued for a checkpoint twice");
     }
 }

@@ -37,6 +37,9 @@ pub struct TimeToLive {
 impl Expiry {
     /// Renews a lease for its full time from `now` on. A deadline that lies further off (the
     /// extension of a new leader) stays.
+    ///
+    /// # Panics
+    /// If the renewed lease would end before its full time.
     pub fn renew(&mut self, id: LeaseId, now: MonotonicTime) -> Renewal {
         let Some(leading) = &mut self.leading else { return Renewal::NotLeading };
         let Some(lease) = self.leases.get_mut(&id) else { return Renewal::NotFound };
@@ -46,7 +49,9 @@ impl Expiry {
             return Renewal::Expired;
         }
         leading.ensure_held(lease, self.office);
-        leading.postpone(id, lease, now.after(seconds(lease.terms.ttl_seconds)));
+        let full = now.after(seconds(lease.terms.ttl_seconds));
+        leading.postpone(id, lease, full);
+        assert!(lease.deadline >= full, "lease {id} is renewed until {full:?} and ends at {:?}", lease.deadline);
         leading.queue(id, lease, self.settings.checkpoint_interval);
         let reset_checkpoint = lease.terms.remaining_ttl_seconds > 0 || lease.checkpoints_in_flight > 0;
         Renewal::Renewed { ttl_seconds: lease.terms.ttl_seconds, reset_checkpoint }

@@ -139,7 +139,7 @@ impl Expiry {
     /// Returns the expiry of these leases, on a member that is not the leader.
     pub fn follow(leases: impl Iterator<Item = (LeaseId, Terms)>, settings: ExpirySettings) -> Self {
         let leases: BTreeMap<_, _> = leases.map(|(id, terms)| (id, Timed::new(terms))).collect();
-        let by_ttl = leases.iter().map(|(id, lease)| (lease.terms.effective_ttl_seconds(), *id)).collect();
+        let by_ttl: BTreeSet<_> = leases.iter().map(|(id, lease)| (lease.terms.effective_ttl_seconds(), *id)).collect();
         Self { settings, leases, by_ttl, office: 0, leading: None }
     }
 
@@ -194,12 +194,21 @@ impl Expiry {
 
     /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A
     /// lease's time begins at `now`, which must not lie before its grant was applied here.
+    ///
+    /// # Panics
+    /// If the changes are not those of the leases that this follows.
     pub fn follow_change(&mut self, change: Change, now: MonotonicTime) {
         match change {
             Change::Granted { id, ttl_seconds } => self.granted(id, ttl_seconds, now),
             Change::Revoked { id } => self.revoked(id),
             Change::Checkpointed { id, remaining_ttl_seconds } => self.checkpointed(id, remaining_ttl_seconds),
         }
+        assert!(
+            self.by_ttl.len() == self.leases.len(),
+            "{} leases are in the order of their times, and {} exist",
+            self.by_ttl.len(),
+            self.leases.len()
+        );
     }
 
     fn granted(&mut self, id: LeaseId, ttl_seconds: i64, now: MonotonicTime) {
@@ -209,12 +218,14 @@ impl Expiry {
             lease.hold(self.office, now.after(seconds(ttl_seconds)));
             leading.queue(id, &mut lease, self.settings.checkpoint_interval);
         }
-        self.leases.insert(id, lease);
+        let replaced = self.leases.insert(id, lease);
+        assert!(replaced.is_none(), "lease {id} is granted while it exists");
     }
 
     fn revoked(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.remove(&id) else { return };
-        self.by_ttl.remove(&(lease.terms.effective_ttl_seconds(), id));
+        let ordered = self.by_ttl.remove(&(lease.terms.effective_ttl_seconds(), id));
+        assert!(ordered, "lease {id} is not in the order at {} s", lease.terms.effective_ttl_seconds());
         if let Some(leading) = &mut self.leading {
             leading.in_flight.remove(&id);
             if lease.office == self.office {
@@ -243,7 +254,8 @@ impl Expiry {
             leading.queue(id, lease, self.settings.checkpoint_interval);
         }
         if before != after {
-            self.by_ttl.remove(&(before, id));
+            let ordered = self.by_ttl.remove(&(before, id));
+            assert!(ordered, "lease {id} is not in the order at {before} s");
             self.by_ttl.insert((after, id));
         }
     }
@@ -290,7 +302,8 @@ impl Leading {
             return;
         }
         if lease.is_queued {
-            self.deadlines.remove(&(lease.deadline, id));
+            let was_queued = self.deadlines.remove(&(lease.deadline, id));
+            assert!(was_queued, "lease {id} is not in the agenda at its deadline {:?}", lease.deadline);
             self.deadlines.insert((deadline, id));
         }
         lease.deadline = deadline;
@@ -299,10 +312,12 @@ impl Leading {
     /// Takes a lease that is gone out of the agendas.
     fn forget(&mut self, id: LeaseId, lease: Timed) {
         if lease.is_queued {
-            self.deadlines.remove(&(lease.deadline, id));
+            let was_queued = self.deadlines.remove(&(lease.deadline, id));
+            assert!(was_queued, "lease {id} is not in the agenda at its deadline {:?}", lease.deadline);
         }
         if let Some(at) = lease.checkpoint_at {
-            self.checkpoints.remove(&(at, id));
+            let was_queued = self.checkpoints.remove(&(at, id));
+            assert!(was_queued, "lease {id} is not queued for a checkpoint at {at:?}");
         }
     }
 
@@ -310,7 +325,8 @@ impl Leading {
     fn queue(&mut self, id: LeaseId, lease: &mut Timed, checkpoint_interval: Option<Duration>) {
         if !lease.is_queued {
             lease.is_queued = true;
-            self.deadlines.insert((lease.deadline, id));
+            let is_new = self.deadlines.insert((lease.deadline, id));
+            assert!(is_new, "lease {id} is in the agenda twice");
         }
         let Some(interval) = checkpoint_interval else { return };
         let effective = lease.terms.effective_ttl_seconds();
@@ -318,7 +334,8 @@ impl Leading {
             // The moment at which a whole interval of the recorded time will have passed.
             let passed = MonotonicTime(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
             lease.checkpoint_at = Some(passed);
-            self.checkpoints.insert((passed, id));
+            let is_new = self.checkpoints.insert((passed, id));
+            assert!(is_new, "lease {id} is queued for a checkpoint twice");
         }
     }
 }

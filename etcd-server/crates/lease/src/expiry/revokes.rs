@@ -19,6 +19,9 @@ impl Expiry {
     /// Call every half second, whenever a revoke was applied, and at once when the last call left
     /// [`Expired::more`]. Propose them as the leader of the present term only: a proposal forwarded
     /// to a later leader could revoke a lease that was renewed there.
+    ///
+    /// # Panics
+    /// If a lease is found before its deadline, or more are under way than exist.
     pub fn expired(&mut self, now: MonotonicTime, max: usize) -> Expired<LeaseId> {
         let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
         let paced = usize::try_from(leading.rate_limiter.available(now)).unwrap_or(usize::MAX);
@@ -34,7 +37,8 @@ impl Expiry {
             let inherited = by_ttl.range((Bound::Excluded(leading.expiry_walker), Bound::Unbounded)).next().copied();
             match leading.step(leases, *office, inherited, now) {
                 Some(Step::Expired(id)) => {
-                    leading.in_flight.insert(id, retry);
+                    let known = leading.in_flight.insert(id, retry);
+                    assert!(known.is_none(), "the revoke of lease {id} is under way already");
                     found.push(id);
                 }
                 Some(Step::Passed) => {}
@@ -44,6 +48,14 @@ impl Expiry {
                 }
             }
         }
+        assert!(found.len() <= max, "{} leases are revoked at once, and {max} were asked for", found.len());
+        assert!(
+            leading.in_flight.len() + leading.deadlines.len() <= leases.len(),
+            "{} leases are being revoked and {} have a deadline, but {} exist",
+            leading.in_flight.len(),
+            leading.deadlines.len(),
+            leases.len()
+        );
         found.iter().for_each(|_| leading.rate_limiter.take());
         Expired { items: found, more }
     }
@@ -74,18 +86,19 @@ impl Leading {
             inherited.map(|item| (self.base.after(super::seconds(item.0)), item)).filter(|(at, _)| *at <= now);
         match (held, inherited) {
             (Some(at), Some((derived, item))) if derived < at => {
-                self.step_inherited(leases, office, item, now).or_else(|| self.step_held(leases))
+                self.step_inherited(leases, office, item, now).or_else(|| self.step_held(leases, now))
             }
-            (Some(_), _) => self.step_held(leases),
+            (Some(_), _) => self.step_held(leases, now),
             (None, Some((_, item))) => self.step_inherited(leases, office, item, now),
             (None, None) => None,
         }
     }
 
-    fn step_held(&mut self, leases: &mut BTreeMap<LeaseId, Timed>) -> Option<Step> {
+    fn step_held(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, now: MonotonicTime) -> Option<Step> {
         let (at, id) = self.deadlines.pop_first()?;
         let lease = leases.get_mut(&id)?;
         assert!(lease.is_queued && lease.deadline == at, "lease {id} is in the agenda at its deadline");
+        assert!(at <= now, "lease {id} lives until {at:?}, and it is {now:?}");
         lease.is_queued = false;
         Some(Step::Expired(id))
     }
@@ -110,6 +123,7 @@ impl Leading {
         }
         self.expiry_walker = item;
         self.ensure_held(lease, office);
+        assert!(lease.deadline <= now, "lease {} lives until {:?}, and it is {now:?}", item.1, lease.deadline);
         Some(Step::Expired(item.1))
     }
 }

@@ -117,6 +117,7 @@ impl WatchTask {
             Command::Close(stream) => {
                 self.hub.close_stream(stream);
                 if self.streams.remove(&stream).is_some_and(|open| !open.held.is_empty()) {
+                    assert!(self.holding > 0, "{stream:?} holds requests, and no stream does");
                     self.holding -= 1;
                 }
             }
@@ -164,6 +165,12 @@ impl WatchTask {
 
     /// Makes streams report sent bytes while a watcher waits for room.
     fn watch_drains(&mut self) {
+        assert!(
+            self.holding <= self.streams.len(),
+            "{} streams hold requests, and {} are open",
+            self.holding,
+            self.streams.len()
+        );
         let anybody_waits =
             self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
         let told_before = self.watch_queue.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);

@@ -116,6 +116,9 @@ impl WatchQueue {
         let revision = last.revision.main;
         let bytes: usize = events.iter().map(|event| event.key.len() + event.record.len() + EVENT_OVERHEAD_BYTES).sum();
         let mut state = self.state.lock();
+        if let Some(skipped_to) = state.arrived.skipped_to {
+            assert!(skipped_to < revision, "revision {revision} comes behind {skipped_to}");
+        }
         if state.streams == 0 || state.drops(bytes) {
             state.arrived.skipped_to = Some(revision);
             // Dropping a large batch takes time that must not delay others.
@@ -160,7 +163,10 @@ impl WatchQueue {
         }
         match &command {
             Command::Open { .. } => state.streams += 1,
-            Command::Close(_) => state.streams -= 1,
+            Command::Close(stream) => {
+                assert!(state.streams > 0, "{stream:?} is closed, and none is open");
+                state.streams -= 1;
+            }
             Command::Request { .. } | Command::Drained(_) => {}
         }
         state.arrived.commands.push(command);
@@ -198,6 +204,11 @@ impl WatchQueue {
                 None => self.something_arrived.wait(&mut state),
             }
         }
+        assert!(
+            !state.arrived.changes.is_empty() || state.changes_bytes == 0,
+            "no change waits, and {} bytes of changes",
+            state.changes_bytes
+        );
         state.changes_bytes = 0;
         std::mem::take(&mut state.arrived)
     }
