@@ -80,7 +80,7 @@ pub(crate) enum Phase {
     FirstSettings,
     Open,
     /// A GOAWAY was sent that ends all streams.
-    Ended(Reason),
+    Ended(Fatal),
 }
 
 /// A header block of which frames are missing.
@@ -225,8 +225,17 @@ impl Connection {
     #[must_use]
     pub fn ended(&self) -> Option<Reason> {
         match self.phase {
-            Phase::Ended(reason) => Some(reason),
+            Phase::Ended(fatal) => Some(fatal.reason),
             Phase::Preface | Phase::FirstSettings | Phase::Open => None,
+        }
+    }
+
+    /// The text of the GOAWAY that ended all streams; empty if there is none.
+    #[must_use]
+    pub fn ended_because(&self) -> &'static str {
+        match self.phase {
+            Phase::Ended(fatal) => fatal.text,
+            Phase::Preface | Phase::FirstSettings | Phase::Open => "",
         }
     }
 
@@ -278,7 +287,7 @@ impl Connection {
 
     pub(crate) fn fail(&mut self, fatal: Fatal) {
         self.push_go_away(self.last_stream_taken.unwrap_or(self.last_stream), fatal.reason, fatal.text);
-        self.phase = Phase::Ended(fatal.reason);
+        self.phase = Phase::Ended(fatal);
         self.streams = Streams::default();
         self.events.clear();
         self.ready.clear();

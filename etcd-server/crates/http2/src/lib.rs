@@ -43,5 +43,6 @@ pub use connection::{Connection, Event, Settings};
 pub use head::{FieldNames, Head, Tag};
 pub use ping_policy::PingPolicy;
 pub use reason::Reason;
+pub use receive::TOO_MANY_PINGS;
 pub use send::End;
 pub use streams::{Intake, StreamKey};

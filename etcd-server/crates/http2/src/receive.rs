@@ -9,6 +9,9 @@ use crate::streams::{Intake, Queued, Stream, StreamKey};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The text of the GOAWAY for a client that pings too often; gRPC clients know it.
+pub const TOO_MANY_PINGS: &str = "too_many_pings";
+
 /// CONTINUATION frames of one header block.
 const CONTINUATIONS_MAX: u32 = 64;
 /// Streams that end in an error of the client, beyond those that end well.
@@ -410,7 +413,7 @@ impl Connection {
         if head.has(flag::ACK) {
             self.ping_acknowledged(payload);
         } else if self.pings.ping(now, self.streams.len() > 0) {
-            return Err(calm("too_many_pings"));
+            return Err(calm(TOO_MANY_PINGS));
         } else {
             self.push_ping(payload, flag::ACK);
         }

@@ -115,6 +115,16 @@ impl Connection {
         stream.reset_after_end = Some(reason);
     }
 
+    /// Leaves a stream: the application has no more to do with it. A response that is not ended is
+    /// cancelled, and a client that still sends is reset behind its end.
+    pub fn leave(&mut self, key: StreamKey) {
+        match self.streams.get(key) {
+            Some(stream) if stream.accepts_more() => self.reset(key, Reason::CANCEL),
+            Some(_) => self.reset_after_end(key, Reason::NO_ERROR),
+            None => {}
+        }
+    }
+
     /// Bytes of a response that wait for a window or for room in the output; `None` if the stream
     /// has ended.
     #[must_use]

@@ -56,7 +56,7 @@ fn conversation(dice: &mut Dice) -> Vec<u8> {
                 let stream = if dice.once_in(8) { known } else { next };
                 next += 2;
                 let flags = 4 | u8::from(dice.once_in(2)) | if dice.once_in(10) { byte(dice) } else { 0 };
-                frame(1, flags, stream, dice.pick(&BLOCKS))
+                frame(1, flags, stream, BLOCKS[dice.below(BLOCKS.len())])
             }
             4 | 5 => {
                 let data = vec![0; if dice.once_in(3) { dice.below(17_000) } else { dice.below(20) }];
