@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use http2::{End, Reason};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -74,15 +75,23 @@ pub(crate) async fn forward<S: Incoming>(
     mut respond: impl Responder,
     deadline: Option<Deadline>,
 ) {
-    let mut request = request.map(|stream| RequestBody { stream: Some(stream), drain: None });
-    answer_as_asked(request.headers_mut());
     // A client that resets its stream while nothing is answered ends the call.
     let response = tokio::select! {
-        response = routes.call(request) => response,
+        response = call(&mut routes, request) => response,
         () = until_reset(&mut respond) => return,
     };
     let Ok(response) = response;
     send_response(response, &mut respond, deadline).await;
+}
+
+/// Calls the services.
+pub(crate) fn call<S: Incoming>(
+    routes: &mut ObservedRoutes,
+    request: Request<S>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<S> {
+    let mut request = request.map(|stream| RequestBody { stream: Some(stream), drain: None });
+    answer_as_asked(request.headers_mut());
+    routes.call(request)
 }
 
 /// Serves a request that is no call. The rest of the request behind an early response is read and

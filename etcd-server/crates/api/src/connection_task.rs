@@ -6,7 +6,7 @@
 //! [`StreamLink`].
 
 use crate::call_head::{self, Deadline, Listener};
-use crate::calls::{Web, forward, refuse, serve_web};
+use crate::calls::{Web, call, forward, refuse, serve_web};
 use crate::fast_path::{FastCall, end_call, refusal, send_ok};
 use crate::fields::{Fields as _, NAMES};
 use crate::grpc_frame::{PREFIX_BYTES, Unreadable, announced, message_in};
@@ -14,13 +14,18 @@ use crate::h2_connection::{CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, Http2Sett
 use crate::observe::Call;
 use crate::response_body::ResponseBody;
 use crate::response_slots::ConnectionShare;
-use crate::stream_link::{Command, LinkReceiver, LinkResponder, Mailbox, SlotWaker, StreamLink, Work};
+use crate::stream_link::{
+    Command, LinkReceiver, LinkResponder, Mailbox, SlotWaker, StreamLink, WAITING_BYTES_MAX, Work,
+};
 use crate::{ObservedRoutes, Server};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use http2::{Connection, End, Event, Head, Intake, Reason, StreamKey};
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 use tonic::Status;
+use tonic::body::Body;
 
 /// Bytes that are read from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -38,6 +44,10 @@ const READS_MAX: usize = 4;
 const SLICES_MAX: usize = 64;
 /// Rounds of reading, running and writing before other connections get their turn.
 const ROUNDS_MAX: usize = 16;
+/// Frames of a response before other calls get their turn.
+const FRAMES_MAX: usize = 64;
+/// The calls whose responses are taken in the task of the connection.
+const STREAMS: [&[u8]; 2] = [b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive"];
 /// A table of slots above this size is freed when the client has no open stream.
 const KEPT_SLOTS_MAX: usize = 1024;
 /// Input behind the last GOAWAY that is read and dropped: closing a socket with unread input would
@@ -166,6 +176,24 @@ enum State {
     Sending(Pin<Box<Sleep>>),
     /// A task of its own serves it.
     Linked(Arc<StreamLink>),
+    /// The services serve it, in the task of the connection.
+    Serving(Box<Serving>),
+}
+
+/// A call of a service whose response is taken as it comes, without a task in between: there are
+/// many of them, with few bytes each.
+struct Serving {
+    progress: Progress,
+    /// The request, which may be read elsewhere.
+    link: Arc<StreamLink>,
+    /// Keeps the stream while the request is not read any more.
+    _respond: LinkResponder,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+enum Progress {
+    Called(BoxFuture<'static, Result<Response<Body>, Infallible>>),
+    Responding(Body),
 }
 
 /// A hot call whose message has not come.
@@ -239,9 +267,7 @@ impl<I> ConnectionTask<I> {
     /// Drops the calls that run here, and notifies the tasks of all others.
     fn end_calls(&mut self) {
         for slot in self.slots.drain(..) {
-            if let State::Linked(link) = slot.state {
-                link.end(Reason::CANCEL);
-            }
+            slot.state.end(Reason::CANCEL);
         }
     }
 
@@ -274,12 +300,15 @@ impl<I> ConnectionTask<I> {
             match event {
                 Event::Request { stream, head } => self.begin(stream, head),
                 Event::Body { stream } => self.body(stream),
-                Event::Sent { stream } => self.report(stream, 0),
+                Event::Sent { stream } => {
+                    self.report(stream, 0);
+                    if self.slot(stream).is_some_and(|slot| matches!(slot.state, State::Serving(_))) {
+                        self.poll_slot(stream.slot());
+                    }
+                }
                 Event::Reset { stream, reason } => {
                     let Some(slot) = self.slot(stream) else { continue };
-                    if let State::Linked(link) = std::mem::replace(&mut slot.state, State::Free) {
-                        link.end(reason);
-                    }
+                    std::mem::replace(&mut slot.state, State::Free).end(reason);
                 }
                 Event::Pong => self.is_acknowledged = true,
             }
@@ -302,6 +331,9 @@ impl<I> ConnectionTask<I> {
             }
         };
         let Some(call) = FastCall::of(head.path(), &*head) else {
+            if STREAMS.contains(&head.path()) {
+                return self.serve_stream(key, &head, deadline);
+            }
             let (routes, share) = (self.routes.clone(), self.share.clone());
             return self.serve(key, &head, |mut request, respond| {
                 request.extensions_mut().insert(share);
@@ -327,6 +359,22 @@ impl<I> ConnectionTask<I> {
         spawn(request.map(|()| receiver), respond);
     }
 
+    /// Serves a call whose response is taken in this task.
+    fn serve_stream(&mut self, key: StreamKey, head: &Head, deadline: Option<Deadline>) {
+        let Some(mut request) = request_of(head) else { return self.connection.reset(key, Reason::PROTOCOL_ERROR) };
+        request.extensions_mut().insert(self.share.clone());
+        let (receiver, respond, link) = StreamLink::new(Arc::clone(&self.mailbox), key);
+        let serving = Serving {
+            progress: Progress::Called(Box::pin(call(&mut self.routes, request.map(|()| receiver)))),
+            link,
+            _respond: respond,
+            deadline: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))),
+        };
+        self.occupy(key, State::Serving(Box::new(serving)));
+        self.body(key);
+        self.poll_slot(key.slot());
+    }
+
     fn link(&mut self, key: StreamKey) -> (LinkReceiver, LinkResponder) {
         let (receiver, respond, link) = StreamLink::new(Arc::clone(&self.mailbox), key);
         self.occupy(key, State::Linked(link));
@@ -339,6 +387,7 @@ impl<I> ConnectionTask<I> {
         let Some(slot) = self.slot(key) else { return };
         let link = match &slot.state {
             State::Linked(link) => Arc::clone(link),
+            State::Serving(serving) => Arc::clone(&serving.link),
             State::Reading(_) => return self.read(key),
             State::Free | State::Answering(..) | State::Sending(_) => return,
         };
@@ -421,6 +470,12 @@ impl<I> ConnectionTask<I> {
                 if timer.as_mut().poll(cx).is_ready() {
                     slot.state = State::Free;
                     self.connection.reset(key, Reason::CANCEL);
+                }
+            }
+            State::Serving(serving) => {
+                if serving.poll(cx, &mut self.connection, key).is_ready() {
+                    // Behind the response the stream is left.
+                    slot.state = State::Free;
                 }
             }
             State::Free | State::Linked(_) => {}
@@ -587,6 +642,66 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
             tracing::warn!("a client sent too many pings; its connection is closed");
         }
         if reason == Reason::NO_ERROR { Ok(()) } else { Err(io::Error::other(format!("{reason} {text}"))) }
+    }
+}
+
+impl State {
+    /// The stream has ended without its response, or the connection has.
+    fn end(self, reason: Reason) {
+        match self {
+            Self::Linked(link) => link.end(reason),
+            Self::Serving(serving) => serving.link.end(reason),
+            Self::Free | Self::Reading(_) | Self::Answering(..) | Self::Sending(_) => {}
+        }
+    }
+}
+
+impl Serving {
+    /// Sends what there is of the response; ready at its end.
+    fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection, key: StreamKey) -> Poll<()> {
+        for _ in 0..FRAMES_MAX {
+            let body = match &mut self.progress {
+                Progress::Called(called) => {
+                    let Ok(response) = ready!(called.as_mut().poll(cx));
+                    let (head, body) = response.into_parts();
+                    let end = if body.is_end_stream() { End::Stream } else { End::Later };
+                    send_head(connection, key, &Response::from_parts(head, ()), end);
+                    if end == End::Stream {
+                        return Poll::Ready(());
+                    }
+                    self.progress = Progress::Responding(body);
+                    continue;
+                }
+                Progress::Responding(body) => body,
+            };
+            if connection.pending_bytes(key).is_none_or(|bytes| bytes >= WAITING_BYTES_MAX) {
+                // A part of a message is out, so no status can follow.
+                let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+                ready!(deadline.as_mut().poll(cx));
+                connection.reset(key, Reason::CANCEL);
+                return Poll::Ready(());
+            }
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => connection.send_data(key, data),
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        connection.send_trailers(key, fields(&trailers));
+                        return Poll::Ready(());
+                    }
+                },
+                Some(Err(_)) => {
+                    connection.reset(key, Reason::INTERNAL_ERROR);
+                    return Poll::Ready(());
+                }
+                None => {
+                    connection.send_end(key);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

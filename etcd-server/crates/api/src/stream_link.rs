@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 /// Bytes of a request that a task may have received and not read; one part more can come.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a response that may wait before the task has to; one part more can come.
-const WAITING_BYTES_MAX: usize = 64 << 10;
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// The work that others have left for a connection.
 #[derive(Debug, Default)]

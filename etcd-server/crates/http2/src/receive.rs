@@ -328,10 +328,12 @@ impl Connection {
             return Err(PROTOCOL_ERROR);
         }
         let Ok(priority) = payload.try_into() else { return Err(FRAME_SIZE_ERROR) };
-        if dependency(priority) == head.stream && self.streams.find(head.stream).is_some() {
-            return self.stream_error(head.stream, Reason::PROTOCOL_ERROR);
+        match self.streams.find(head.stream) {
+            _ if dependency(priority) != head.stream => Ok(()),
+            Some(_) => self.stream_error(head.stream, Reason::PROTOCOL_ERROR),
+            // There is no stream to reset.
+            None => Err(PROTOCOL_ERROR),
         }
-        Ok(())
     }
 
     fn rst_stream(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Fatal> {
