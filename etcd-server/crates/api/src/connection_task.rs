@@ -97,12 +97,14 @@ where
         // A client that gave no sign of life is gone: dropping the connection ends all that it asked
         // for.
         if served.is_pending() && alive.poll(cx, &mut task).is_ready() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(Ended::ByClient));
         }
         served
     });
-    served.await?;
-    task.close().await
+    match served.await? {
+        Ended::ByClient => Ok(()),
+        Ended::ByServer => task.close().await,
+    }
 }
 
 /// The timer of a connection: for its handshake, then for pings and their acknowledgements.
@@ -554,20 +556,20 @@ impl<I> ConnectionTask<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ended>> {
         self.mailbox.register(cx.waker());
         for _ in 0..ROUNDS_MAX {
             let takes_input = self.connection.wants_input();
             let mut progress = match self.receive(cx)? {
                 Received::Nothing => false,
                 Received::Bytes => true,
-                Received::End => return Poll::Ready(Ok(())),
+                Received::End => return Poll::Ready(Ok(Ended::ByClient)),
             };
             progress |= self.handle_events();
             progress |= self.do_work();
             progress |= self.handle_events();
             if self.write(cx)?.is_ready() && self.connection.is_finished() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Ended::ByServer));
             }
             progress |= self.handle_events();
             // Written output may have made room for input.
@@ -625,8 +627,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
     /// Closes a connection whose output is written, so that the client can read all of it.
     async fn close(&mut self) -> io::Result<()> {
         self.end_calls();
-        let Some(reason) = self.connection.ended() else { return Ok(()) };
         self.io.shutdown().await?;
+        let Some(reason) = self.connection.ended() else { return Ok(()) };
         let mut left = LINGER_BYTES_MAX;
         let lingering = async {
             let mut buffer = [0; 1024];
@@ -703,6 +705,14 @@ impl Serving {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// The side that has ended a connection.
+enum Ended {
+    /// It has closed its socket, or is gone.
+    ByClient,
+    /// With a GOAWAY, which is written.
+    ByServer,
 }
 
 /// The outcome of reading from a socket.

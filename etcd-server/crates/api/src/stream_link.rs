@@ -327,3 +327,109 @@ impl Responder for LinkResponder {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use futures::task::noop_waker;
+    use http2::{Connection, Event};
+
+    /// A stream of a connection, whose number does not matter.
+    fn key() -> StreamKey {
+        let mut connection = Connection::new(http2::Settings {
+            streams_max: 1,
+            header_bytes_max: 1000,
+            stream_window_bytes: 1 << 16,
+            connection_window_bytes: 1 << 16,
+            client_ping_interval_min: std::time::Duration::ZERO,
+            field_names: &[],
+        });
+        let request = b"\0\0\x03\x01\x05\0\0\0\x01\x83\x86\x84";
+        let bytes = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..], request].concat();
+        connection.receive(&bytes, std::time::Instant::now());
+        let Some(Event::Request { stream, .. }) = connection.next_event() else { panic!("no request") };
+        stream
+    }
+
+    fn work(mailbox: &Mailbox) -> String {
+        let mut work = Work::default();
+        mailbox.take(&mut work);
+        work.commands.iter().map(|(_, command)| format!("{command:?} ")).collect()
+    }
+
+    #[test]
+    fn holds_back_a_request_that_is_not_read() {
+        let mailbox = Arc::<Mailbox>::default();
+        let (mut receiver, _respond, link) = StreamLink::new(Arc::clone(&mailbox), key());
+        let waker = noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        assert!(link.wants_more() && receiver.poll_data(&mut cx).is_pending());
+        link.receive(vec![1; RECEIVED_BYTES_MAX - 1], false);
+        assert!(link.wants_more());
+        link.receive(vec![2; 5], false);
+        assert!(!link.wants_more());
+        assert_eq!(work(&mailbox), "");
+        let Poll::Ready(Some(Ok(data))) = receiver.poll_data(&mut cx) else { panic!("no data") };
+        assert_eq!((data.len(), work(&mailbox).as_str(), link.wants_more()), (RECEIVED_BYTES_MAX + 4, "Read ", true));
+        link.receive(Vec::new(), true);
+        assert!(receiver.is_ended() && matches!(receiver.poll_data(&mut cx), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn waits_while_too_much_of_a_response_waits() {
+        let mailbox = Arc::<Mailbox>::default();
+        let (_receiver, mut respond, link) = StreamLink::new(Arc::clone(&mailbox), key());
+        let part = Bytes::from(vec![0; WAITING_BYTES_MAX]);
+        assert!(matches!(respond.send_data(part.clone()).now_or_never(), Some(Ok(()))));
+        assert!(respond.send_data(part.clone()).now_or_never().is_none() && respond.flush().now_or_never().is_none());
+        link.sent(1);
+        assert!(matches!(respond.send_data(part).now_or_never(), Some(Ok(()))));
+        link.sent(2 * WAITING_BYTES_MAX);
+        assert!(matches!(respond.flush().now_or_never(), Some(Ok(()))));
+    }
+
+    #[test]
+    fn tells_both_halves_of_the_end() {
+        let mailbox = Arc::<Mailbox>::default();
+        let (mut receiver, mut respond, link) = StreamLink::new(Arc::clone(&mailbox), key());
+        let waker = noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        assert!(respond.poll_reset(&mut cx).is_pending());
+        link.end(Reason::CANCEL);
+        assert!(respond.poll_reset(&mut cx).is_ready() && respond.send_trailers(HeaderMap::new()).is_err());
+        let Poll::Ready(Some(Err(status))) = receiver.poll_data(&mut cx) else { panic!("no error") };
+        assert_eq!(status.code(), Code::Cancelled);
+        drop((receiver, respond));
+        assert_eq!(work(&mailbox), "", "a stream that has ended needs no commands");
+    }
+
+    #[test]
+    fn leaves_the_stream_when_both_halves_are_dropped() {
+        let mailbox = Arc::<Mailbox>::default();
+        let (receiver, respond, _link) = StreamLink::new(Arc::clone(&mailbox), key());
+        drop(receiver);
+        assert_eq!(work(&mailbox), "Ignore ");
+        drop(respond);
+        assert_eq!(work(&mailbox), "Release ");
+    }
+
+    #[test]
+    fn wakes_a_slot_once_until_it_is_polled() {
+        let mailbox = Arc::<Mailbox>::default();
+        let waker = SlotWaker::new(Arc::clone(&mailbox), 7);
+        let slots = || {
+            let mut work = Work::default();
+            mailbox.take(&mut work);
+            work.slots
+        };
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert_eq!(slots(), [7]);
+        waker.wake_by_ref();
+        assert!(slots().is_empty());
+        waker.polled();
+        waker.wake_by_ref();
+        assert_eq!(slots(), [7]);
+    }
+}
