@@ -5,6 +5,7 @@ use crate::listen::listeners::{DRAIN_TIME, Kind, Security, Stream};
 use crate::member::LocalMember;
 use api::{Http2Settings, ObservedRoutes, Server, Web};
 use config::{Names, Settings};
+use futures::future::BoxFuture;
 use gateway::{AllowList, Gateway, Limits, Peer};
 use nix::sys::socket::{MsgFlags, recv};
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ struct ConnectionSettings {
     limits: Limits,
     request_timeout: Duration,
     http2: Http2Settings,
+    use_h2_library: bool,
     /// `true` if the common name of a client's certificate is its user.
     certificates_name_users: bool,
 }
@@ -73,6 +75,7 @@ impl ConnectionSettings {
                 client_ping_interval_min: client_ping_interval_min(settings),
                 ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
             },
+            use_h2_library: settings.listen.use_h2_library,
             certificates_name_users: settings.tls.client.client_cert_auth,
         }
     }
@@ -226,7 +229,7 @@ impl Service {
 
     async fn grpc(
         self,
-        stream: impl AsyncRead + AsyncWrite + Unpin,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
         ends: Ends,
         web: Option<Web>,
     ) -> Result<(), gateway::BoxError> {
@@ -236,11 +239,19 @@ impl Service {
         }
         let (stopped, ending) = (turned(self.stop), turned(self.end.clone()));
         let routes = self.routes.for_connection(ends.remote, ends.local);
+        let Self { server, settings, end, .. } = self;
+        let http2 = settings.http2;
         // On the heap, once for a connection: it is large.
-        let served = Box::pin(api::serve_http2(stream, self.server, routes, web, self.settings.http2, stopped, ending));
+        let served: BoxFuture<'_, Result<(), gateway::BoxError>> = if settings.use_h2_library {
+            let served = api::serve_h2_connection(stream, server, routes, web, http2, stopped, ending);
+            Box::pin(async { Ok(served.await?) })
+        } else {
+            let served = api::serve_connection(stream, server, routes, web, http2, stopped, ending);
+            Box::pin(async { Ok(served.await?) })
+        };
         tokio::select! {
-            ended = served => ended.map_err(Into::into),
-            () = cut(self.end) => Ok(()),
+            ended = served => ended,
+            () = cut(end) => Ok(()),
         }
     }
 

@@ -7,17 +7,17 @@
 //! (internal/transport/handler_server.go). A content type that a web page may send without asking
 //! first never runs a call.
 
+use crate::fields::{Field, Fields};
 use bytes::Bytes;
 use go_text::quoted;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 const GRPC: &str = "application/grpc";
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 /// Digits and unit.
 const TIMEOUT_BYTES_MAX: usize = 9;
@@ -96,30 +96,31 @@ impl Refusal {
 }
 
 /// Checks the head of a call and returns its deadline.
-pub(crate) fn check(listener: Listener, method: &Method, headers: &HeaderMap) -> Result<Option<Deadline>, Refusal> {
-    let wrong_method = *method != Method::POST;
+pub(crate) fn check(listener: Listener, method: &[u8], headers: &dyn Fields) -> Result<Option<Deadline>, Refusal> {
+    let wrong_method = method != b"POST";
     if wrong_method && listener == Listener::Shared {
-        let why = format!("invalid gRPC request method {}", quoted(method.as_str().as_bytes()));
+        let why = format!("invalid gRPC request method {}", quoted(method));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Internal, why));
     }
-    let content_types = headers.get_all(CONTENT_TYPE);
-    if !content_types.iter().any(|kind| is_grpc(kind.as_bytes())) {
-        let last = content_types.iter().next_back().map_or(&b""[..], HeaderValue::as_bytes);
+    let mut names_grpc = false;
+    headers.each(Field::ContentType, &mut |kind| names_grpc |= is_grpc(kind));
+    if !names_grpc {
+        let last = headers.last(Field::ContentType).unwrap_or_default();
         let why = format!("invalid gRPC request content-type {}", quoted(last));
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, why));
     }
-    let mut timeout = None;
-    for value in headers.get_all(GRPC_TIMEOUT) {
-        let parsed = parse_timeout(value.as_bytes());
-        let malformed =
-            |why| Refusal::new(StatusCode::BAD_REQUEST, Code::Internal, format!("malformed grpc-timeout: {why}"));
-        timeout = Some(parsed.map_err(malformed)?);
-    }
+    // The last of all timeouts, unless one is malformed.
+    let mut timeout = Ok(None);
+    headers.each(Field::GrpcTimeout, &mut |value| {
+        if timeout.is_ok() {
+            timeout = parse_timeout(value).map(Some);
+        }
+    });
+    let malformed =
+        |why| Refusal::new(StatusCode::BAD_REQUEST, Code::Internal, format!("malformed grpc-timeout: {why}"));
+    let timeout = timeout.map_err(malformed)?;
     if wrong_method {
-        let why = format!(
-            "Received a HEADERS frame with :method {} which should be POST",
-            quoted(method.as_str().as_bytes())
-        );
+        let why = format!("Received a HEADERS frame with :method {} which should be POST", quoted(method));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Internal, why));
     }
     match timeout {
@@ -130,13 +131,19 @@ pub(crate) fn check(listener: Listener, method: &Method, headers: &HeaderMap) ->
 }
 
 /// The deadline of a call whose head was checked.
-pub(crate) fn deadline_of(headers: &HeaderMap) -> Option<Deadline> {
-    parse_timeout(headers.get_all(GRPC_TIMEOUT).iter().next_back()?.as_bytes()).ok().and_then(Deadline::after)
+pub(crate) fn deadline_of(headers: &dyn Fields) -> Option<Deadline> {
+    parse_timeout(headers.last(Field::GrpcTimeout)?).ok().and_then(Deadline::after)
 }
 
 /// The status of a call whose deadline has passed.
 pub(crate) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded(DEADLINE_EXCEEDED)
+}
+
+/// Returns `true` for a call, by etcd's rule where web requests are served too
+/// (server/embed/serve.go, grpcHandlerFunc).
+pub(crate) fn is_call(headers: &dyn Fields) -> bool {
+    headers.text(Field::ContentType).is_some_and(|kind| kind.contains(GRPC))
 }
 
 /// grpc-go's rule: the type itself, or the type and a suffix or parameters.
@@ -172,13 +179,14 @@ fn parse_timeout(value: &[u8]) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, Method};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
     fn refused(method: &Method, pairs: &[(&'static str, &'static str)]) -> (u16, Code, String) {
-        let refusal = check(Listener::Grpc, method, &headers(pairs)).unwrap_err();
+        let refusal = check(Listener::Grpc, method.as_str().as_bytes(), &headers(pairs)).unwrap_err();
         (refusal.http.as_u16(), refusal.status.code(), refusal.status.message().to_owned())
     }
 
@@ -234,10 +242,7 @@ mod tests {
         for accepted in
             ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8", "application/grpc+"]
         {
-            assert!(
-                check(Listener::Grpc, &Method::POST, &headers(&[("content-type", accepted)])).is_ok(),
-                "{accepted}"
-            );
+            assert!(check(Listener::Grpc, b"POST", &headers(&[("content-type", accepted)])).is_ok(), "{accepted}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The Cluster service.
 
+use crate::fields::as_text;
 use crate::identity::token_of;
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
@@ -230,7 +231,7 @@ impl Cluster for Server {
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let token = token_of(request.metadata().as_ref()).and_then(|token| token.to_str().ok()).map(str::to_owned);
+        let token = token_of(request.metadata().as_ref()).and_then(as_text).map(str::to_owned);
         let members = self.promote_member(MemberId(request.into_inner().id), token.as_deref()).await?;
         Ok(Response::new(MemberPromoteResponse { header: Some(self.header_without_revision()), members }))
     }

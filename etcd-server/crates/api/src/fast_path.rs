@@ -5,22 +5,22 @@
 
 use crate::Server;
 use crate::call_head::{self, Deadline};
-use crate::grpc_frame::{Unreadable, read_message, send_data, send_message};
+use crate::calls::{Gone, Responder};
+use crate::fields::{Field, Fields};
+use crate::grpc_frame::Unreadable;
+use crate::h2_stream::{H2Responder, read_message};
 use crate::identity::Caller;
 use crate::kv::RangeRead;
 use crate::observe::Call;
-use crate::ping_guard::OpenStream;
 use crate::request_stats::Described;
 use crate::response_body::{self, ResponseBody, encode, encode_range};
 use crate::response_slots::ResponseSlot;
-use crate::status::too_large;
 use crate::streamed_range::{PartReader, Reading};
 use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use h2::RecvStream;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
+use http2::{End, Reason};
 use prost::Message;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, TxnRequest};
 use std::pin::Pin;
@@ -54,109 +54,100 @@ impl FastCall {
         }
     }
 
+    fn path(self) -> &'static str {
+        match self {
+            Self::Range => "/etcdserverpb.KV/Range",
+            Self::Put => "/etcdserverpb.KV/Put",
+            Self::DeleteRange => "/etcdserverpb.KV/DeleteRange",
+            Self::Txn => "/etcdserverpb.KV/Txn",
+        }
+    }
+
     /// The hot call that a request is, whose head was checked. Anything unusual about it, such as
     /// compression, is for tonic to deal with.
-    pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
-        let call = match request.uri().path() {
-            "/etcdserverpb.KV/Range" => Self::Range,
-            "/etcdserverpb.KV/Put" => Self::Put,
-            "/etcdserverpb.KV/DeleteRange" => Self::DeleteRange,
-            "/etcdserverpb.KV/Txn" => Self::Txn,
-            _ => return None,
-        };
-        let headers = request.headers();
-        let plain = headers.get("grpc-encoding").is_none_or(|encoding| encoding == "identity");
+    pub(crate) fn of(path: &[u8], fields: &dyn Fields) -> Option<Self> {
+        let call = [Self::Range, Self::Put, Self::DeleteRange, Self::Txn]
+            .into_iter()
+            .find(|call| call.path().as_bytes() == path)?;
+        let plain = fields.get(Field::GrpcEncoding).is_none_or(|encoding| encoding == b"identity");
         plain.then_some(call)
     }
 }
 
-/// A hot call in progress. Boxed, so that the data of its rarer branches does not cost every
-/// request.
+/// A hot call on the h2 crate, in progress. Boxed, so that the data of its rarer branches does not
+/// cost every request.
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Reads, answers and writes one call.
+/// Reads, answers and writes one call on the h2 crate.
 pub(crate) fn run(
     server: Server,
     call: FastCall,
     mut observed: Call,
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    open: OpenStream,
+    mut respond: H2Responder,
     deadline: Option<Deadline>,
 ) -> Running {
     Box::pin(async move {
-        let _open = open;
         let (parts, mut stream) = request.into_parts();
         let answered = async {
             let message = read_message(&mut stream, server.settings.message_bytes_max).await;
-            match message {
-                Ok(message) => {
-                    observed.received(message.len());
-                    observed.requested(&message);
-                    match observed.span().cloned() {
-                        None => server.response(call, &parts, message).await,
-                        Some(span) => Box::pin(span.scope(server.response(call, &parts, message))).await,
-                    }
-                }
-                Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
-                Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
-                Err(Unreadable::Compressed) => {
-                    Err(Status::internal("grpc: compressed flag set with identity or empty encoding"))
-                }
-                Err(Unreadable::Absent) => Err(Status::unknown("EOF")),
-                Err(Unreadable::Cut) => Err(Status::unknown("unexpected EOF")),
-            }
+            server.answer(call, &mut observed, &parts.headers, message).await
         };
         // A client that resets its stream has given up; a proposed request is applied all the same.
         let answered = tokio::select! {
             biased;
             answered = answered => answered,
-            _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+            () = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
             () = Deadline::wait(deadline) => Err(call_head::deadline_exceeded()),
         };
+        end_call(observed, &answered);
         match answered {
-            Ok(message) => {
-                observed.sent(message.bytes());
-                observed.handled_with(Code::Ok, "", Described::Encoded(message.described()));
-                send_ok(respond, message, deadline).await;
-            }
-            Err(status) => {
-                observed.handled_with(status.code(), status.message(), Described::Nothing);
-                send_error(respond, &status);
-            }
+            Ok(message) => send_ok(respond, message, deadline).await,
+            Err(status) => drop(respond.send_head(refusal(&status), End::Stream)),
         }
     })
 }
 
-async fn send_ok(mut respond: SendResponse<Bytes>, message: ResponseBody, deadline: Option<Deadline>) {
-    let mut response = Response::new(());
-    response.headers_mut().insert(CONTENT_TYPE, GRPC);
-    let Ok(mut stream) = respond.send_response(response, false) else { return };
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(GRPC_STATUS, STATUS_OK);
-    // A client that went away meanwhile needs no answer.
-    match message {
-        ResponseBody::Whole { message, held: None } => {
-            let late = tokio::select! {
-                biased;
-                _ = send_message(&mut stream, message, trailers) => false,
-                () = Deadline::wait(deadline) => true,
-            };
-            if late {
-                stream.send_reset(Reason::CANCEL);
-            }
+/// Counts the end of a call.
+pub(crate) fn end_call(mut observed: Call, answered: &Result<ResponseBody, Status>) {
+    match answered {
+        Ok(message) => {
+            observed.sent(message.bytes());
+            observed.handled_with(Code::Ok, "", Described::Encoded(message.described()));
         }
+        Err(status) => observed.handled_with(status.code(), status.message(), Described::Nothing),
+    }
+}
+
+/// Sends the response of a call that succeeded.
+pub(crate) async fn send_ok(mut respond: impl Responder, message: ResponseBody, deadline: Option<Deadline>) {
+    let mut head = Response::new(());
+    head.headers_mut().insert(CONTENT_TYPE, GRPC);
+    // A client that went away meanwhile needs no answer.
+    let Ok(()) = respond.send_head(head, End::Later) else { return };
+    let sent = match message {
+        ResponseBody::Whole { message, held: None } => tokio::select! {
+            biased;
+            sent = respond.send_data(message) => sent.map_err(|Gone| Reason::CANCEL),
+            () = Deadline::wait(deadline) => Err(Reason::CANCEL),
+        },
         ResponseBody::Whole { message, held: Some(held) } => {
-            let sending = send_whole(&mut stream, message, &held.place);
-            let sent = within(sending, &held.place, deadline).await;
-            end(stream, sent, trailers);
+            let sending = send_whole(&mut respond, message, &held.place);
+            within(sending, &held.place, deadline).await
         }
         ResponseBody::Streamed { head, parts, tail, .. } => {
             let place = Arc::clone(parts.place());
-            let sending = send_parts(&mut stream, head, parts, tail, &place);
-            let sent = within(sending, &place, deadline).await;
-            end(stream, sent, trailers);
+            let sending = send_parts(&mut respond, head, parts, tail, &place);
+            within(sending, &place, deadline).await
         }
+    };
+    match sent {
+        Ok(()) => {
+            let mut trailers = HeaderMap::with_capacity(1);
+            trailers.insert(GRPC_STATUS, STATUS_OK);
+            drop(respond.send_trailers(trailers));
+        }
+        Err(reason) => respond.reset(reason),
     }
 }
 
@@ -175,24 +166,18 @@ async fn within(
     }
 }
 
-fn end(mut stream: SendStream<Bytes>, sent: Result<(), Reason>, trailers: HeaderMap) {
-    match sent {
-        Ok(()) => drop(stream.send_trailers(trailers)),
-        Err(reason) => stream.send_reset(reason),
-    }
-}
-
 /// A message that is in memory, in parts, so that its place sees how fast it is taken.
-async fn send_whole(stream: &mut SendStream<Bytes>, mut message: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
+async fn send_whole(respond: &mut impl Responder, mut message: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
     while !message.is_empty() {
-        send_part(stream, message.split_to(message.len().min(WHOLE_PART_BYTES)), place).await?;
+        send_part(respond, message.split_to(message.len().min(WHOLE_PART_BYTES)), place).await?;
     }
-    Ok(())
+    // A part that waits holds all of the message.
+    respond.flush().await.map_err(|Gone| Reason::CANCEL)
 }
 
-async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
+async fn send_part(respond: &mut impl Responder, part: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
     let bytes = part.len();
-    send_data(stream, part).await.map_err(|_| Reason::CANCEL)?;
+    respond.send_data(part).await.map_err(|Gone| Reason::CANCEL)?;
     place.sent(bytes);
     Ok(())
 }
@@ -200,14 +185,14 @@ async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Response
 /// Sends a response part by part. The next part is read while one is sent, unless the client is
 /// slow: then that would only cost memory.
 async fn send_parts(
-    stream: &mut SendStream<Bytes>,
+    respond: &mut impl Responder,
     head: Bytes,
     parts: Box<PartReader>,
     tail: Bytes,
     place: &ResponseSlot,
 ) -> Result<(), Reason> {
     let mut next = Next::Reading(parts.begin());
-    send_part(stream, head, place).await?;
+    send_part(respond, head, place).await?;
     loop {
         let reading = match next {
             Next::Reading(reading) => reading,
@@ -215,10 +200,10 @@ async fn send_parts(
         };
         let (parts, part) = reading.await.map_err(|_| Reason::INTERNAL_ERROR)?.map_err(|_| Reason::INTERNAL_ERROR)?;
         if part.is_empty() {
-            return send_part(stream, tail, place).await;
+            return send_part(respond, tail, place).await;
         }
         next = if place.is_fast() { Next::Reading(parts.begin()) } else { Next::Waiting(parts) };
-        send_part(stream, part, place).await?;
+        send_part(respond, part, place).await?;
     }
 }
 
@@ -228,20 +213,38 @@ enum Next {
     Waiting(Box<PartReader>),
 }
 
-fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
+/// The whole response of a call that failed.
+pub(crate) fn refusal(status: &Status) -> Response<()> {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     if status.add_header(response.headers_mut()).is_err() {
         response.headers_mut().insert(GRPC_STATUS, HeaderValue::from(Code::Internal as i32));
     }
-    drop(respond.send_response(response, true));
+    response
 }
 
 impl Server {
+    /// Runs a call whose message was read, or could not be.
+    pub(crate) async fn answer(
+        &self,
+        call: FastCall,
+        observed: &mut Call,
+        fields: &dyn Fields,
+        message: Result<Bytes, Unreadable>,
+    ) -> Result<ResponseBody, Status> {
+        let message = message.map_err(|unreadable| unreadable.to_status(self.settings.message_bytes_max))?;
+        observed.received(message.len());
+        observed.requested(&message);
+        match observed.span().cloned() {
+            None => self.response(call, fields, message).await,
+            Some(span) => Box::pin(span.scope(self.response(call, fields, message))).await,
+        }
+    }
+
     /// The encoded answer, prefix included.
-    async fn response(&self, call: FastCall, parts: &Parts, message: Bytes) -> Result<ResponseBody, Status> {
-        self.check_call(parts.uri.path(), &parts.headers)?;
-        let caller = Caller::Claimed(&parts.headers);
+    async fn response(&self, call: FastCall, fields: &dyn Fields, message: Bytes) -> Result<ResponseBody, Status> {
+        self.check_call(call.path().as_bytes(), fields)?;
+        let caller = Caller::Claimed(fields);
         let encoded = match call {
             FastCall::Range => return self.fast_range(decode(message)?, caller).await,
             FastCall::Put => encode(&self.put(decode::<PutRequest>(message)?, caller).await?),

@@ -1,58 +1,31 @@
-//! gRPC messages on an HTTP/2 stream: the prefix of five bytes with a flag and the length, reading one
-//! message, and sending bytes as the peer's window allows.
+//! gRPC messages in the body of a request: the prefix of five bytes with a flag and the length.
 
-use bytes::{Bytes, BytesMut};
-use h2::{RecvStream, SendStream};
-use http::HeaderMap;
-use std::task::Poll;
+use crate::status::too_large;
+use bytes::Bytes;
+use std::ops::Range;
+use tonic::Status;
 
 /// Bytes of the prefix of a gRPC message: a flag for compression, and the length.
 pub(crate) const PREFIX_BYTES: usize = 5;
 
-/// Reads the one message of a unary call, prefix included, up to `bytes_max`; bytes behind it are
-/// not read.
-pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, Unreadable> {
-    let mut gathered = BytesMut::new();
-    let mut first = None;
-    loop {
-        let part = std::future::poll_fn(|cx| stream.poll_data(cx)).await;
-        let part = match part {
-            Some(Ok(part)) => part,
-            Some(Err(_)) => return Err(Unreadable::Gone),
-            None => break,
-        };
-        drop(stream.flow_control().release_capacity(part.len()));
-        // Mostly a message comes in one part, which need not be copied.
-        match (&first, gathered.is_empty()) {
-            (None, true) => first = Some(part),
-            _ => {
-                if let Some(first) = first.take() {
-                    gathered.extend_from_slice(&first);
-                }
-                gathered.extend_from_slice(&part);
-            }
-        }
-        let so_far = first.as_deref().unwrap_or(&gathered);
-        if let Some(length) = announced(so_far)
-            && length > bytes_max
-        {
-            return Err(Unreadable::TooLarge(length));
-        }
-    }
-    let whole = first.unwrap_or_else(|| gathered.freeze());
-    let Some(length) = announced(&whole) else { return Err(Unreadable::Absent) };
-    if whole[0] != 0 {
-        return Err(Unreadable::Compressed);
-    }
-    if whole.len() < PREFIX_BYTES + length {
-        return Err(Unreadable::Cut);
-    }
-    Ok(whole.slice(PREFIX_BYTES..PREFIX_BYTES + length))
+/// Returns the place of the first message, as its prefix announces it; `None` without a whole
+/// prefix.
+pub(crate) fn announced(body: &[u8]) -> Option<Range<usize>> {
+    let length: [u8; 4] = body.get(1..PREFIX_BYTES)?.try_into().ok()?;
+    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+    Some(PREFIX_BYTES..PREFIX_BYTES + length)
 }
 
-fn announced(bytes: &[u8]) -> Option<usize> {
-    let length: [u8; 4] = bytes.get(1..PREFIX_BYTES)?.try_into().ok()?;
-    usize::try_from(u32::from_be_bytes(length)).ok()
+/// Returns the one message of a unary call; bytes behind it are ignored.
+pub(crate) fn message_in(body: &Bytes) -> Result<Bytes, Unreadable> {
+    let Some(message) = announced(body) else { return Err(Unreadable::Absent) };
+    if body[0] != 0 {
+        return Err(Unreadable::Compressed);
+    }
+    if body.len() < message.end {
+        return Err(Unreadable::Cut);
+    }
+    Ok(body.slice(message))
 }
 
 /// The reason why no message could be read.
@@ -70,32 +43,35 @@ pub(crate) enum Unreadable {
     Cut,
 }
 
-/// Sends as the client's window and our buffer allow.
-pub(crate) async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
-    while !data.is_empty() {
-        stream.reserve_capacity(data.len());
-        let room = std::future::poll_fn(|cx| {
-            if let Poll::Ready(reset) = stream.poll_reset(cx) {
-                return Poll::Ready(Err(reset.map_or_else(|error| error, h2::Error::from)));
-            }
-            stream.poll_capacity(cx).map(|room| room.unwrap_or(Ok(0)))
-        })
-        .await?;
-        if room == 0 {
-            return Err(h2::Error::from(h2::Reason::CANCEL));
+impl Unreadable {
+    /// The status of the call, as grpc-go gives it.
+    pub(crate) fn to_status(self, bytes_max: usize) -> Status {
+        match self {
+            Self::Gone => Status::cancelled("context canceled"),
+            Self::TooLarge(length) => too_large(length, bytes_max),
+            Self::Compressed => Status::internal("grpc: compressed flag set with identity or empty encoding"),
+            Self::Absent => Status::unknown("EOF"),
+            Self::Cut => Status::unknown("unexpected EOF"),
         }
-        stream.send_data(data.split_to(room.min(data.len())), false)?;
     }
-    Ok(())
 }
 
-/// A whole response that may be larger than the client's window: sent in the background of the
-/// connection when it does not fit at once.
-pub(crate) async fn send_message(
-    stream: &mut SendStream<Bytes>,
-    message: Bytes,
-    trailers: HeaderMap,
-) -> Result<(), h2::Error> {
-    send_data(stream, message).await?;
-    stream.send_trailers(trailers)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_first_message() {
+        for (body, message) in [
+            (&b""[..], Err(Unreadable::Absent)),
+            (b"\0\0\0\0", Err(Unreadable::Absent)),
+            (b"\0\0\0\0\0", Ok(&b""[..])),
+            (b"\0\0\0\0\x02a", Err(Unreadable::Cut)),
+            (b"\x01\0\0\0\x01a", Err(Unreadable::Compressed)),
+            (b"\0\0\0\0\x01ab", Ok(b"a")),
+        ] {
+            let read = message_in(&Bytes::copy_from_slice(body));
+            assert_eq!(read.as_deref(), message.as_ref().map(|message| *message).map_err(|error| error));
+        }
+    }
 }

@@ -17,9 +17,9 @@
 //! must come first; a field that only a CONTINUATION frame holds; a frame that would grow beyond
 //! the frame size.
 
-use crate::huffman;
 use bytes::{Buf as _, BytesMut};
 use http::uri::Authority;
+use http2::huffman;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -220,12 +220,18 @@ impl Field {
         }
         let (length, length_bytes) = integer(value, 7)?;
         let text = &value[length_bytes..length_bytes + length];
-        let decoded = if value[0] & 0x80 == 0 { text.to_vec() } else { huffman::decode(text)? };
+        let decoded = if value[0] & 0x80 == 0 { text.to_vec() } else { decoded(text)? };
         if decoded.is_empty() {
             return (!begins_with_pseudo_field(next)).then_some(Change::Name(RENAMED_AUTHORITY));
         }
         Authority::try_from(&decoded[..]).is_err().then_some(Change::Value(decoded.len()))
     }
+}
+
+/// Decodes a string in Huffman's code; `None` if it is malformed.
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::new();
+    huffman::decode_into(text, &mut decoded).then_some(decoded)
 }
 
 /// Returns `true` if a pseudo-field follows, as far as that shows without the client's table.

@@ -1,29 +1,26 @@
 //! The identity of a caller, from the metadata of a request.
 
 use crate::Server;
+use crate::fields::{Field, Fields, as_text};
 use crate::status::ToStatus as _;
 use auth::{Identity, RequestClass};
-use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-/// The header that a JSON gateway sets on every call, ours and that of others.
-const GATEWAY_ACCEPT: &str = "grpcgateway-accept";
-
 /// The caller, as far as it is known yet. Defects of the request itself are reported before the
 /// caller is identified, as in etcd.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) enum Caller<'a> {
     /// Found out before.
     Known(&'a Identity),
     /// The identity claimed by the headers.
-    Claimed(&'a HeaderMap),
+    Claimed(&'a dyn Fields),
 }
 
 /// Returns the token of a client, as it was sent.
-pub(crate) fn token_of(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get("token").or_else(|| headers.get("authorization"))
+pub(crate) fn token_of(headers: &dyn Fields) -> Option<&[u8]> {
+    headers.get(Field::Token).or_else(|| headers.get(Field::Authorization))
 }
 
 impl Server {
@@ -43,8 +40,8 @@ impl Server {
         self.identity_of(metadata.as_ref()).map_err(|refusal| refusal.to_status())
     }
 
-    /// The same from the bare headers, with the refusal itself.
-    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::AuthError> {
+    /// The same from the bare fields, with the refusal itself.
+    pub(crate) fn identity_of(&self, headers: &dyn Fields) -> Result<Identity, auth::AuthError> {
         let store = self.replica.published().auth();
         if !store.enabled() {
             return Ok(Identity::default());
@@ -52,15 +49,15 @@ impl Server {
         let Some(token) = token_of(headers) else {
             return Ok(self.certified(headers, store.auth_revision()));
         };
-        let token = auth::strip_bearer(token.to_str().map_err(|_| auth::AuthError::InvalidAuthToken)?);
+        let token = auth::strip_bearer(as_text(token).ok_or(auth::AuthError::InvalidAuthToken)?);
         self.tokens.identity_of(token, store.auth_revision(), self.replica.clock().now())
     }
 
     /// The user that the connection's certificate names. A gateway's own certificate is not its
     /// clients' (CVE-2018-16886).
-    fn certified(&self, headers: &HeaderMap, auth_revision: u64) -> Identity {
+    fn certified(&self, headers: &dyn Fields, auth_revision: u64) -> Identity {
         match &self.common_name {
-            Some(name) if !headers.contains_key(GATEWAY_ACCEPT) => Identity::new(&**name, auth_revision),
+            Some(name) if headers.get(Field::GatewayAccept).is_none() => Identity::new(&**name, auth_revision),
             Some(_) | None => Identity::default(),
         }
     }

@@ -7,10 +7,13 @@
 use crate::Server;
 use auth::{Access, Identity};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use otlp::{CallSpan, ChildSpan};
 use peer::lease_batch::LEASES_MAX;
 use pipeline::{KeepAliveRound, Renewed};
 use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use telemetry::metrics::StreamApi;
 use tokio::sync::mpsc;
@@ -28,6 +31,47 @@ struct Waiting {
     header: ResponseHeader,
     /// The span of the renewal, from its arrival to its response; `None` unless the call is traced.
     _span: Option<ChildSpan>,
+}
+
+/// Responses that wait until they are sent, at most.
+const RESPONSES_MAX: usize = 16;
+
+/// The responses of a stream of keep-alives. It renews while it is polled, so that a client that
+/// takes no responses gets no renewals, and a stream needs no task.
+pub(crate) struct KeepAliveStream {
+    /// `None` once the client has no more requests, or the stream has failed.
+    renewing: Option<BoxFuture<'static, Result<(), Status>>>,
+    responses: mpsc::Receiver<Result<LeaseKeepAliveResponse, Status>>,
+    failure: Option<Status>,
+}
+
+impl KeepAliveStream {
+    pub(crate) fn new(server: Server, requests: Streaming<LeaseKeepAliveRequest>, identity: Identity) -> Self {
+        let (responses_tx, responses) = mpsc::channel(RESPONSES_MAX);
+        let span = otlp::current();
+        let renewing = async move { server.keep_alives(requests, &identity, &responses_tx, span.as_ref()).await };
+        Self { renewing: Some(Box::pin(renewing)), responses, failure: None }
+    }
+}
+
+impl futures::Stream for KeepAliveStream {
+    type Item = Result<LeaseKeepAliveResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Ok(response) = self.responses.try_recv() {
+            return Poll::Ready(Some(response));
+        }
+        if let Some(renewing) = &mut self.renewing
+            && let Poll::Ready(ended) = renewing.as_mut().poll(cx)
+        {
+            self.renewing = None;
+            self.failure = ended.err();
+        }
+        match ready!(self.responses.poll_recv(cx)) {
+            Some(response) => Poll::Ready(Some(response)),
+            None => Poll::Ready(self.failure.take().map(Err)),
+        }
+    }
 }
 
 impl Server {

@@ -1,5 +1,6 @@
 //! The Lease service.
 
+use crate::keep_alive::KeepAliveStream;
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::spans;
@@ -14,8 +15,6 @@ use proto::etcdserverpb::{
 };
 use rpc::etcdserverpb::lease_server::Lease;
 use std::pin::Pin;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use types::LeaseId;
 
@@ -182,21 +181,7 @@ impl Lease for Server {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let identity = self.identity(request.metadata())?;
-        let requests = request.into_inner();
-        let (responses, stream) = mpsc::channel(16);
-        let server = self.clone();
-        let span = otlp::current();
-        tokio::spawn(async move {
-            tokio::select! {
-                outcome = server.keep_alives(requests, &identity, &responses, span.as_ref()) => {
-                    if let Err(status) = outcome {
-                        drop(responses.send(Err(status)).await);
-                    }
-                }
-                () = responses.closed() => {}
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(KeepAliveStream::new(self.clone(), request.into_inner(), identity))))
     }
 
     async fn lease_time_to_live(

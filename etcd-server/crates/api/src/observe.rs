@@ -5,10 +5,10 @@
 //! before it is handled was given up by its client, or ended by its deadline.
 
 use crate::call_head::{DEADLINE_EXCEEDED, Deadline};
+use crate::fields::Fields;
 use crate::request_stats::{self, Described, RequestStats};
 use apply::{Operations, RequestKind as Applied};
 use bytes::Bytes;
-use http::HeaderMap;
 use otlp::{CallSpan, Tracer};
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -226,9 +226,9 @@ impl Call {
     }
 
     /// Begins the span of the call if it is to be traced. `local` is where the client connected to.
-    pub(crate) fn traced(mut self, headers: &HeaderMap, local: Option<SocketAddr>) -> Self {
+    pub(crate) fn traced(mut self, headers: &dyn Fields, local: Option<SocketAddr>) -> Self {
         if let Some(tracer) = &self.observer.tracer {
-            self.span = tracer.call(self.method.full_name(), headers);
+            self.span = tracer.call(self.method.full_name(), &headers.to_map());
             if let (Some(span), Some(local)) = (&self.span, local) {
                 span.set("server.address", &*local.ip().to_string());
                 span.set("server.port", i64::from(local.port()));

@@ -7,6 +7,7 @@
 //! and all that is done for it ends with it.
 
 use crate::call_head::{self, Deadline};
+use crate::fields::{Field, Fields};
 use crate::observe::{Call, Observer, Received};
 use crate::request_checks::RequestChecks;
 use crate::request_stats::{Described, ResponseCounts};
@@ -23,7 +24,6 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-const VERSION_KEY: &str = "client-api-version";
 const STATUS_KEY: &str = "grpc-status";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -43,9 +43,11 @@ impl ObservedRoutes {
     }
 
     /// A call of the client came in that is served elsewhere.
-    pub(crate) fn started(&self, method: Method, headers: &HeaderMap) -> Call {
-        let version = headers.get(VERSION_KEY).and_then(|value| value.to_str().ok());
-        self.observer.started(method, version).from(self.remote).traced(headers, self.local)
+    pub(crate) fn started(&self, method: Method, headers: &dyn Fields) -> Call {
+        self.observer
+            .started(method, headers.text(Field::ClientApiVersion))
+            .from(self.remote)
+            .traced(headers, self.local)
     }
 
     /// The same for the calls of one connection, whose ends the log and traces name.

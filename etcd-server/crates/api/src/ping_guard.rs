@@ -1,12 +1,10 @@
 //! Disconnects clients that ping too often, as etcd's gRPC library does.
 //!
 //! The h2 crate answers pings without a notification, so the frames are looked at where they pass:
-//! on their way from and to the socket. Rule (grpc-go internal/transport/http2_server.go,
-//! handlePing): a ping sooner than the shortest interval after the one before is a strike, and so
-//! is one within two hours while no stream is open; the third strike ends the connection; any frame
-//! that we send resets them.
+//! on their way from and to the socket. The rule is [`PingPolicy`]'s.
 
 use crate::frame_scanner::{Frame, FrameScanner};
+use http2::PingPolicy;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +13,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Strikes that are forgiven.
-const STRIKES_MAX: u32 = 2;
-/// The shortest interval while no stream is open.
-const IDLE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
 /// HTTP/2's ENHANCE_YOUR_CALM, and the reason that gRPC clients know.
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 const REASON: &[u8] = b"too_many_pings";
@@ -48,29 +42,6 @@ impl Drop for OpenStream {
     }
 }
 
-/// The ping strikes of a client.
-#[derive(Debug)]
-struct Strikes {
-    interval: Duration,
-    last_ping: Option<Instant>,
-    strikes: u32,
-    forgiven: bool,
-}
-
-impl Strikes {
-    /// Counts a ping; returns `true` if it is one too many.
-    fn ping(&mut self, now: Instant, streams_are_open: bool) -> bool {
-        let last = self.last_ping.replace(now);
-        if std::mem::take(&mut self.forgiven) {
-            self.strikes = 0;
-            return false;
-        }
-        let interval = if streams_are_open { self.interval } else { IDLE_INTERVAL };
-        self.strikes += u32::from(last.is_some_and(|last| now.duration_since(last) < interval));
-        self.strikes > STRIKES_MAX
-    }
-}
-
 /// A connection whose client's pings are counted. It ends in an error after one too many, and says
 /// goodbye before.
 #[derive(Debug)]
@@ -78,7 +49,7 @@ pub(crate) struct PingGuard<I> {
     io: I,
     received: FrameScanner,
     sent: FrameScanner,
-    strikes: Strikes,
+    policy: PingPolicy,
     streams: OpenStreams,
     last_stream: u32,
 }
@@ -86,12 +57,11 @@ pub(crate) struct PingGuard<I> {
 impl<I> PingGuard<I> {
     /// Guards a connection of which nothing was read yet.
     pub(crate) fn new(io: I, interval: Duration, streams: OpenStreams) -> Self {
-        let strikes = Strikes { interval, last_ping: None, strikes: 0, forgiven: false };
         Self {
             io,
             received: FrameScanner::of_client(),
             sent: FrameScanner::of_server(),
-            strikes,
+            policy: PingPolicy::new(interval),
             streams,
             last_stream: 0,
         }
@@ -99,10 +69,10 @@ impl<I> PingGuard<I> {
 
     /// Returns `true` if there was a ping too many.
     fn look_at_received(&mut self, data: &[u8]) -> bool {
-        let (strikes, streams, last_stream) = (&mut self.strikes, &self.streams, &mut self.last_stream);
+        let (policy, streams, last_stream) = (&mut self.policy, &self.streams, &mut self.last_stream);
         let mut too_many = false;
         self.received.pass(data, |frame| match frame {
-            Frame::Ping { ack: false } => too_many |= strikes.ping(Instant::now(), streams.any()),
+            Frame::Ping { ack: false } => too_many |= policy.ping(Instant::now(), streams.any()),
             Frame::Headers { stream } => *last_stream = (*last_stream).max(stream),
             Frame::Ping { ack: true } | Frame::Data | Frame::Other => {}
         });
@@ -110,8 +80,12 @@ impl<I> PingGuard<I> {
     }
 
     fn look_at_sent(&mut self, data: &[u8]) {
-        let forgiven = &mut self.strikes.forgiven;
-        self.sent.pass(data, |frame| *forgiven |= matches!(frame, Frame::Data | Frame::Headers { .. }));
+        let policy = &mut self.policy;
+        self.sent.pass(data, |frame| {
+            if matches!(frame, Frame::Data | Frame::Headers { .. }) {
+                policy.forgive();
+            }
+        });
     }
 
     fn goodbye(&self) -> Vec<u8> {
@@ -179,40 +153,5 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for PingGuard<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn strikes() -> Strikes {
-        Strikes { interval: Duration::from_secs(5), last_ping: None, strikes: 0, forgiven: false }
-    }
-
-    #[test]
-    fn the_third_ping_too_soon_is_one_too_many() {
-        let (mut strikes, begin) = (strikes(), Instant::now());
-        let told: Vec<bool> = (0..4).map(|second| strikes.ping(begin + Duration::from_secs(second), true)).collect();
-        assert_eq!(told, [false, false, false, true]);
-    }
-
-    #[test]
-    fn what_is_sent_forgives_and_slow_pings_are_welcome_while_something_is_asked() {
-        let (mut strikes, begin) = (strikes(), Instant::now());
-        for second in 0..20 {
-            strikes.forgiven = second % 3 == 0;
-            assert!(!strikes.ping(begin + Duration::from_secs(second), true));
-        }
-        for ping in 1..20 {
-            assert!(!strikes.ping(begin + Duration::from_secs(20 + 5 * ping), true));
-        }
-    }
-
-    #[test]
-    fn idle_clients_may_ping_every_other_hour() {
-        let (mut strikes, begin) = (strikes(), Instant::now());
-        let told: Vec<bool> = (0..4).map(|ping| strikes.ping(begin + Duration::from_secs(600 * ping), false)).collect();
-        assert_eq!(told, [false, false, false, true]);
     }
 }

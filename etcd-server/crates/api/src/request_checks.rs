@@ -6,10 +6,11 @@
 //! serializable, so the KV service checks that.
 
 use crate::Server;
+use crate::fields::{Field, Fields};
 use crate::message_limit::{LimitedBody, Messages};
 use bytes::Bytes;
 use futures::future::{Either, Ready, ready};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use telemetry::metrics::{CallType, Method};
@@ -18,10 +19,6 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service;
 
-/// The client's library and version.
-const CLIENT_API_VERSION: &str = "client-api-version";
-/// The header of a client that prefers an error to waiting for a leader.
-const HAS_LEADER: &str = "hasleader";
 /// The calls that a learner serves.
 const OF_LEARNERS: [&str; 3] =
     ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Snapshot"];
@@ -43,18 +40,18 @@ impl RequestChecks {
 
 impl Server {
     /// Checks whether this member takes a call at all.
-    pub(crate) fn check_call(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
+    pub(crate) fn check_call(&self, path: &[u8], headers: &dyn Fields) -> Result<(), Status> {
         let members = self.published().members();
         if members.cluster_version().is_none() {
             return Err(Status::failed_precondition("etcdserver: not capable"));
         }
-        if self.is_learner() && !OF_LEARNERS.contains(&path) {
+        if self.is_learner() && !OF_LEARNERS.iter().any(|served| served.as_bytes() == path) {
             return Err(crate::status::not_for_learners());
         }
-        if headers.get(CLIENT_API_VERSION).is_some_and(|version| std::str::from_utf8(version.as_bytes()).is_err()) {
+        if headers.get(Field::ClientApiVersion).is_some_and(|version| std::str::from_utf8(version).is_err()) {
             return Err(Status::invalid_argument("etcdserver: invalid client api version"));
         }
-        let insists = headers.get(HAS_LEADER).is_some_and(|value| value == "true");
+        let insists = headers.get(Field::HasLeader) == Some(b"true");
         if insists && self.published().raft_status().leader == 0 {
             return Err(Status::unavailable("etcdserver: no leader"));
         }
@@ -98,7 +95,7 @@ where
         let Some(method) = Method::from_path(path) else {
             return Either::Left(ready(Ok(unknown_method(path).into_http())));
         };
-        if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
+        if let Err(status) = self.server.check_call(request.uri().path().as_bytes(), request.headers()) {
             return Either::Left(ready(Ok(status.into_http())));
         }
         let limit = self.server.settings.message_bytes_max;

@@ -6,7 +6,7 @@ use config::{Kind, ignored, removed, row, rows};
 
 #[test]
 fn it_has_etcds_113_flags_and_ours_under_different_names() {
-    let ours = ["auto-promote-learners", "check-config", "strict-file-checks"];
+    let ours = ["auto-promote-learners", "check-config", "strict-file-checks", "use-h2-library"];
     assert!(ours.iter().all(|name| row(name).unwrap().help.ends_with("Not in etcd.")));
     let count = 113 + ours.len();
     let names: BTreeSet<_> = rows().map(|(_, row)| row.name).collect();

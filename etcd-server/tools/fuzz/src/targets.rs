@@ -3,6 +3,7 @@
 mod certificates;
 mod entries;
 mod frames;
+mod http2;
 mod json;
 mod requests;
 mod settings;
@@ -14,8 +15,9 @@ use crate::Target;
 pub type Named = (&'static str, fn() -> Box<dyn Target>);
 
 /// All targets.
-pub const ALL: [Named; 7] = [
+pub const ALL: [Named; 8] = [
     ("peer-frames", || Box::new(frames::Frames)),
+    ("http2-connections", || Box::new(http2::Connections)),
     ("raft-entries", || Box::new(entries::Entries::new())),
     ("protobuf-requests", || Box::new(requests::Requests::new())),
     ("json-requests", || Box::new(json::Json::new())),

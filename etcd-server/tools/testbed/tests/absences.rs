@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that decide: no runtime, no socket, no store.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "types",
     "go_text",
+    "http2",
     "schema",
     "proto",
     "mvcc",

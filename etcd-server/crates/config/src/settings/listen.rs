@@ -29,6 +29,8 @@ pub struct ListenSettings {
     pub keep_alive: KeepAliveSettings,
     /// HTTP/2 streams that one connection may have open.
     pub concurrent_streams_max: u32,
+    /// `true` if HTTP/2 is served with the h2 library.
+    pub use_h2_library: bool,
 }
 
 /// Options of listening sockets.
@@ -115,6 +117,7 @@ impl ListenSettings {
             socket: SocketSettings { reuse_port: merged.bool("socket-reuse-port") },
             keep_alive: KeepAliveSettings::from_merged(merged),
             concurrent_streams_max: u32::try_from(streams).unwrap_or(u32::MAX),
+            use_h2_library: merged.bool("use-h2-library"),
         })
     }
 

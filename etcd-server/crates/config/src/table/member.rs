@@ -94,6 +94,12 @@ pub(super) const ROWS: &[Row] = &[
         "4294967295",
         "Most HTTP/2 streams that one connection may have open.",
     ),
+    Row::new(
+        "use-h2-library",
+        Kind::Bool,
+        "false",
+        "Serve HTTP/2 with the h2 library in place of the server's own implementation. Not in etcd.",
+    ),
     Row::new("max-learners", Kind::Signed, "1", "Most learners the cluster may have."),
     Row::new(
         "auto-promote-learners",
