@@ -13,6 +13,7 @@ mod host;
 mod init;
 mod maintenance;
 mod members;
+mod migrate;
 mod pki;
 mod recover;
 mod snapshot;

@@ -65,16 +65,23 @@ impl Tool {
         self.run_in(&[], args, input)
     }
 
+    /// Starts the tool and does not wait for its end. A no-break space is a blank within one argument.
+    pub(crate) fn start(&self, args: &str) -> std::process::Child {
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
+        let args = args.split([' ', '\n']).filter(|arg| !arg.is_empty()).map(|arg| arg.replace('\u{a0}', " "));
+        command.args(args).current_dir(self.home.path()).env_clear().env("ETCD_ADMIN_CA_DIR", self.path("pki"));
+        command
+    }
+
     /// With variables of the environment.
     pub(crate) fn run_in(&self, variables: &[(&str, &str)], args: &str, input: &str) -> Ended {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(args.split_whitespace()).current_dir(self.home.path()).env_clear();
-        command
-            .envs(variables.iter().copied())
-            .env("ETCD_ADMIN_CA_DIR", self.path("pki"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that wants no input may have ended already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));

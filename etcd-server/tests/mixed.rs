@@ -7,7 +7,7 @@
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{
     CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp,
-    TxnRequest, request_op,
+    StatusRequest, TxnRequest, request_op,
 };
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::Duration;
@@ -226,4 +226,77 @@ async fn downgrade_is_enabled_and_cancelled_with_either_leader() {
         }
         assert_all_hold_the_same(&cluster).await;
     }
+}
+
+/// The cluster version that a member of ours reports as its storage version.
+async fn cluster_version(cluster: &Cluster, member: usize) -> String {
+    let mut maintenance = MaintenanceClient::new(cluster.channel(member).await.unwrap());
+    maintenance.status(StatusRequest {}).await.unwrap().into_inner().storage_version
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_cluster_version_lets_older_member_return() {
+    let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
+        skip::report("ETCD_BIN_DIR is not set");
+        return;
+    };
+    let real = settings(&format!("{}/etcd", dir.to_str().unwrap()), &[]);
+    let mut cluster = Cluster::start(real.clone(), 1).await.unwrap();
+    cluster.settings = settings(OURS, &[]);
+    for _ in 0..2 {
+        cluster.add(0, false).await.unwrap();
+        tokio::time::sleep(HEALTH_TIME).await;
+    }
+    let held = cluster_version(&cluster, 1).await;
+    if held == "3.7.0" {
+        skip::report("ETCD_BIN_DIR has etcd 3.7, whose cluster version needs no hold");
+        return;
+    }
+    cluster.downgrade(1, DowngradeAction::Enable, &held).await.unwrap();
+    put_some(&cluster, 0, "held").await;
+    assert_all_hold_the_same(&cluster).await;
+    remove(&mut cluster, 0).await;
+
+    // Only ours are left, they restart, and each of them leads for longer than a leader takes to
+    // set the version.
+    for member in 0..2 {
+        cluster.members[member].kill();
+        cluster.members[member].restart().await.unwrap();
+    }
+    for _ in 0..2 {
+        let leader = cluster.leader(PATIENCE).await.unwrap();
+        tokio::time::sleep(HEALTH_TIME).await;
+        assert_eq!(cluster_version(&cluster, leader).await, held);
+        cluster.move_leader(leader, 1 - leader).await.unwrap();
+    }
+    // So a member of the older version starts again, with the data of ours.
+    cluster.settings = real;
+    let returned = cluster.add(0, false).await.unwrap();
+    put_some(&cluster, returned, "returned").await;
+    assert_all_hold_the_same(&cluster).await;
+    assert_eq!(cluster_version(&cluster, 0).await, held);
+
+    // Without the real member and the hold the version rises.
+    tokio::time::sleep(HEALTH_TIME).await;
+    remove(&mut cluster, returned).await;
+    cluster.downgrade(1, DowngradeAction::Cancel, "").await.unwrap();
+    for member in 0..2 {
+        let begun = std::time::Instant::now();
+        while cluster_version(&cluster, member).await != "3.7.0" {
+            assert!(begun.elapsed() < PATIENCE, "{}", cluster.members[member].log_tail());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Removes a member, which does not lead then, and stops it. Later members get its place in the
+/// list.
+async fn remove(cluster: &mut Cluster, member: usize) {
+    let other = usize::from(member == 0);
+    if cluster.leader(PATIENCE).await.unwrap() == member {
+        cluster.move_leader(member, other).await.unwrap();
+        assert_eq!(cluster.leader(PATIENCE).await.unwrap(), other);
+    }
+    cluster.remove(other, member).await.unwrap();
+    drop(cluster.members.remove(member));
 }

@@ -5,6 +5,7 @@ use crate::explain::ExplainArgs;
 use crate::init::{AdoptArgs, InitCommand, JoinArgs};
 use crate::maintenance::{MaintenanceCommand, RescueArgs, RollArgs};
 use crate::members::{LeaderCommand, MemberCommand, WaitForArgs};
+use crate::migrate::MigrateCommand;
 use crate::pki::{CaCommand, CertCommand, CrlCommand};
 use crate::recover::RecoverCommand;
 use crate::snapshot::SnapshotCommand;
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// Show the leader, or transfer leadership
     #[command(subcommand)]
     Leader(LeaderCommand),
+    /// Replace the members of a running cluster of etcd, and return to etcd
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Save, verify, restore, copy and prune snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -114,7 +118,7 @@ pub(crate) enum Command {
 /// Commands with `--ca-dir`.
 const WITH_CAS: [&str; 4] = ["ca", "cert", "crl", "init"];
 /// Commands of this tool that connect to members: a group stands for all below it.
-const CONNECTED: [&str; 13] = [
+const CONNECTED: [&str; 14] = [
     "join",
     "wait",
     "roll",
@@ -124,13 +128,14 @@ const CONNECTED: [&str; 13] = [
     "status",
     "member",
     "leader",
+    "migrate",
     "doctor cluster",
     "snapshot save",
     "recover plan",
     "recover verify",
 ];
 /// Commands that `--dry-run` keeps from changing anything.
-const CHANGING: [&str; 28] = [
+const CHANGING: [&str; 31] = [
     "init render",
     "init local",
     "init apply",
@@ -156,13 +161,16 @@ const CHANGING: [&str; 28] = [
     "member promote",
     "member update",
     "leader move",
+    "migrate run",
+    "migrate rollback",
+    "migrate commit",
     "snapshot save",
     "snapshot prune",
     "recover apply",
 ];
 /// The commands of the first help, in groups. Those of etcdctl are listed by their names alone.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Set up a cluster", &["init", "join", "adopt", "preflight", "bench"]),
+    ("Set up a cluster", &["init", "join", "adopt", "migrate", "preflight", "bench"]),
     ("Certificates", &["ca", "cert", "crl"]),
     ("Operate", &["status", "doctor", "top", "wait", "member", "leader", "roll", "maintenance", "auth"]),
     ("Back up and recover", &["snapshot", "recover"]),

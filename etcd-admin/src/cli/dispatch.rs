@@ -8,6 +8,7 @@ use crate::explain;
 use crate::init;
 use crate::maintenance;
 use crate::members;
+use crate::migrate;
 use crate::pki;
 use crate::recover;
 use crate::snapshot;
@@ -47,7 +48,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, CliEr
         | Command::Support(_)
         | Command::Status
         | Command::Member(_)
-        | Command::Leader(_) => Err(CliError::usage("this command connects to members")),
+        | Command::Leader(_)
+        | Command::Migrate(_) => Err(CliError::usage("this command connects to members")),
     }
 }
 
@@ -64,6 +66,7 @@ pub(crate) async fn run_online(context: &Context, client: &Client, command: Comm
         Command::Status => members::status(context, client).await,
         Command::Member(command) => members::member(context, client, command).await,
         Command::Leader(command) => members::leadership(context, client, command).await,
+        Command::Migrate(command) => migrate::migrate(context, client, command).await,
         Command::Snapshot(command) => snapshot::online(context, client, command).await,
         Command::Recover(command) => recover::run(context, client, command).await,
         offline @ (Command::Init(_)

@@ -226,6 +226,16 @@ impl ClusterView {
             .ok_or_else(|| CliError::refused(format!("no member is called {arg}; there are {}", self.names())))
     }
 
+    /// Returns the cluster version, as members of ours report it.
+    pub(crate) fn cluster_version(&self) -> Option<&str> {
+        self.members.iter().filter_map(Seen::page).find_map(|page| page.cluster_version.as_deref())
+    }
+
+    /// Returns the version at which the cluster is held, as members of ours report it.
+    pub(crate) fn held_version(&self) -> Option<&str> {
+        self.members.iter().filter_map(Seen::page).find_map(|page| page.held_version.as_deref())
+    }
+
     pub(crate) fn names(&self) -> String {
         self.members.iter().map(Seen::name).collect::<Vec<_>>().join(", ")
     }

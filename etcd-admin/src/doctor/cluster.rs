@@ -2,6 +2,7 @@
 //! without a leader.
 
 use super::finding::{Finding, tell};
+use super::mixed::mixed;
 use super::snapshots::failed_snapshots;
 use crate::cli::context::Context;
 use crate::cluster_view::{BrokenLink, ClusterView, Seen, headline, may_fail};
@@ -73,6 +74,7 @@ fn of_view(view: &ClusterView) -> Vec<Finding> {
     findings.extend(view.members.iter().map(|seen| member(view, seen)));
     findings.extend(connections(view));
     findings.extend(versions(view));
+    findings.extend(mixed(view));
     findings.extend(alarms(view));
     findings.extend(view.members.iter().flat_map(certificates));
     findings.extend(view.members.iter().filter_map(disk));
@@ -283,10 +285,7 @@ fn versions(view: &ClusterView) -> Vec<Finding> {
 /// A real etcd beside members of ours: our package does not upgrade it.
 fn replace_real(seen: &Seen) -> Finding {
     let text = format!("a real etcd: {}", version_of(seen).unwrap_or_default());
-    let remedy = format!(
-        "it is upgraded with its own package; to take it over: etcd-admin member replace {} --with NAME --peer-urls URL",
-        seen.name()
-    );
+    let remedy = "to migrate it, on its host: etcd-admin migrate run; it is upgraded with its own package";
     Finding::warning("version", seen.name(), text, remedy)
 }
 

@@ -12,6 +12,7 @@ mod environment;
 mod finding;
 mod host;
 mod lists;
+mod mixed;
 mod ownership;
 mod packages;
 mod preflight;
@@ -21,7 +22,7 @@ mod systemd;
 pub(crate) use args::{BenchCommand, DoctorCommand, PreflightArgs};
 pub(crate) use cluster::problems;
 pub(crate) use disk::probe;
-pub(crate) use finding::Finding;
+pub(crate) use finding::{Finding, tell};
 pub(crate) use snapshots::failed_snapshots;
 
 use crate::cli::context::Context;

@@ -75,13 +75,14 @@ mod tests {
         assert_eq!(names.len(), TOPICS.len());
     }
 
-    /// Every word that a finding of `doctor`, `preflight` or `status` begins with, by their
-    /// sources.
+    /// Every word that a finding of `doctor`, `preflight`, `status` or `migrate` begins with, by
+    /// their sources.
     #[test]
     fn every_finding_and_exit_status_is_explained() {
-        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor");
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut checks = BTreeSet::new();
-        for entry in std::fs::read_dir(directory).unwrap() {
+        let files = ["doctor", "migrate"].map(|directory| std::fs::read_dir(sources.join(directory)).unwrap());
+        for entry in files.into_iter().flatten() {
             let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let source: String = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
             for constructor in ["Finding::good(\"", "Finding::warning(\"", "Finding::bad(\"", "check: \"", "kind(\""] {

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 const PLACES: [&str; 4] = ["/etc/default/etcd", "/etc/etcd/etcd.conf", "/etc/etcd/etcd.conf.yml", "/etc/etcd.env"];
 const HEAD: &str = "# Taken over from another etcd by etcd-admin adopt.\n";
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Left {
     setting: String,
     reason: String,
@@ -50,46 +50,110 @@ struct Found {
     open: Vec<Left>,
 }
 
-pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, CliError> {
-    let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let missing =
-        || CliError::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
-    let from = args.from.clone().or_else(found).ok_or_else(missing)?;
-    let text = std::fs::read_to_string(&from).map_err(|error| CliError::at(&from, error))?;
-    let wrong = |reason: String| CliError::usage(format!("{}: {reason}", from.display()));
-    let mut found = match variables(&text) {
-        Some(variables) => of_variables(&variables).map_err(wrong)?,
-        None => of_yaml(&text).map_err(wrong)?,
-    };
-    let old = found.settings.get("data-dir").and_then(Value::as_str).map(PathBuf::from);
-    place_data(&mut found, args, old.as_deref())?;
-    found.decide(&args.leave_out)?;
-    let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
-    let members =
-        found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
-    if members > 1 {
-        found.settings.insert("initial-cluster-state".into(), "existing".into());
-    }
-    let content = yaml_text(HEAD, &found.settings)?;
-    must_load(&content, &name)?;
-    let change = Change::of_file(&args.to, &content)?;
-    if let (Some(_), false) = (&change, context.dry_run) {
-        if args.to.exists() {
-            let kept = kept_name(context, &args.to);
-            std::fs::copy(&args.to, &kept).map_err(|error| CliError::at(&kept, error))?;
+/// The configuration of an etcd on this host, converted.
+#[derive(Clone, Debug)]
+pub(crate) struct Conversion {
+    pub(crate) from: PathBuf,
+    pub(crate) name: String,
+    pub(crate) settings: Mapping,
+    /// Names of the settings that carry over, as the file has them.
+    carried: Vec<String>,
+    left: Vec<Left>,
+    pub(crate) old_data_dir: Option<PathBuf>,
+    /// The log of the etcd, where it is not in its data directory.
+    pub(crate) old_wal_dir: Option<PathBuf>,
+    members: usize,
+}
+
+/// Where the new daemon keeps its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// In a directory of its own beside that of the etcd.
+    Beside,
+    /// In the directory of the etcd, whose data is moved aside before ours is started.
+    InPlace,
+}
+
+impl Conversion {
+    /// Reads the configuration, and converts it.
+    ///
+    /// # Errors
+    /// A file that is missing or malformed, and settings without a counterpart that are not among
+    /// those to leave out.
+    pub(crate) fn read(
+        from: Option<&Path>,
+        data_dir: Option<&Path>,
+        leave_out: &[String],
+        placement: Placement,
+    ) -> Result<Self, CliError> {
+        let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
+        let missing =
+            || CliError::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
+        let from = from.map(Path::to_owned).or_else(found).ok_or_else(missing)?;
+        let text = std::fs::read_to_string(&from).map_err(|error| CliError::at(&from, error))?;
+        let wrong = |reason: String| CliError::usage(format!("{}: {reason}", from.display()));
+        let mut found = match variables(&text) {
+            Some(variables) => of_variables(&variables).map_err(wrong)?,
+            None => of_yaml(&text).map_err(wrong)?,
+        };
+        let path = |found: &Found, key: &str| found.settings.get(key).and_then(Value::as_str).map(PathBuf::from);
+        let (old, old_wal_dir) = (path(&found, "data-dir"), path(&found, "wal-dir"));
+        place_data(&mut found, data_dir, old.as_deref(), placement)?;
+        found.decide(leave_out)?;
+        let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
+        let members = found
+            .settings
+            .get("initial-cluster")
+            .and_then(Value::as_str)
+            .map_or(1, |entries| entries.split(',').count());
+        if members > 1 {
+            found.settings.insert("initial-cluster-state".into(), "existing".into());
         }
-        certs::files::replace(&args.to, content.as_bytes(), 0o640)?;
-        give_to_owner_of_dir(&args.to)?;
+        Ok(Self {
+            from,
+            name,
+            settings: found.settings,
+            carried: found.carried,
+            left: found.left,
+            old_data_dir: old,
+            old_wal_dir,
+            members,
+        })
     }
-    let next = next(&name, members, old.as_deref(), &found.settings);
+
+    /// Writes the configuration file, and keeps one that was there before. Returns the change, or
+    /// `None` if the file has this content already.
+    ///
+    /// # Errors
+    /// A configuration that the daemon would refuse, and a file that cannot be written.
+    pub(crate) fn write(&self, context: &Context, to: &Path) -> Result<Option<Change>, CliError> {
+        let content = yaml_text(HEAD, &self.settings)?;
+        must_load(&content, &self.name)?;
+        let change = Change::of_file(to, &content)?;
+        if let (Some(_), false) = (&change, context.dry_run) {
+            if to.exists() {
+                let kept = kept_name(context, to);
+                std::fs::copy(to, &kept).map_err(|error| CliError::at(&kept, error))?;
+            }
+            certs::files::replace(to, content.as_bytes(), 0o640)?;
+            give_to_owner_of_dir(to)?;
+        }
+        Ok(change)
+    }
+}
+
+pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, CliError> {
+    let found = Conversion::read(args.from.as_deref(), args.data_dir.as_deref(), &args.leave_out, Placement::Beside)?;
+    let change = found.write(context, &args.to)?;
+    let next = next(&found.name, found.members, found.old_data_dir.as_deref(), &found.settings);
     let report = Adopted {
         changed: change.is_some(),
         dry_run: context.dry_run,
-        from,
+        from: found.from,
         to: args.to.clone(),
         carried: found.carried,
         left: found.left,
-        old_data_dir: old,
+        old_data_dir: found.old_data_dir,
         diff: change.into_iter().collect(),
         next,
     };
@@ -105,10 +169,16 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Cli
 
 /// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with
 /// it.
-fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result<(), CliError> {
-    let data = match (&args.data_dir, old) {
-        (Some(data), _) => data.clone(),
-        (None, Some(old)) if !has_member(old) => old.to_owned(),
+fn place_data(
+    found: &mut Found,
+    data_dir: Option<&Path>,
+    old: Option<&Path>,
+    placement: Placement,
+) -> Result<(), CliError> {
+    let in_place = placement == Placement::InPlace;
+    let data = match (data_dir, old) {
+        (Some(data), _) => data.to_owned(),
+        (None, Some(old)) if in_place || !has_member(old) => old.to_owned(),
         (None, Some(old)) => {
             let mut name = old.as_os_str().to_owned();
             name.push("-appliance");
@@ -116,7 +186,7 @@ fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result
         }
         (None, None) => PathBuf::from("/var/lib/etcd"),
     };
-    if is_real_etcds(&data) {
+    if !in_place && is_real_etcds(&data) {
         return Err(CliError::refused(format!(
             "{} holds the data of a real etcd: name another --data-dir",
             data.display()

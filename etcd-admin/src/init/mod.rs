@@ -16,6 +16,7 @@ mod local;
 mod plan;
 mod sign;
 
+pub(crate) use adopt::{Conversion, Placement};
 pub(crate) use args::{AdoptArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;

@@ -70,7 +70,7 @@ fn of_etcd(kind: Kind, seen: &Seen) -> String {
         Kind::Restart => "systemctl restart etcd".to_owned(),
         Kind::Upgrade => {
             format!(
-                "(a real etcd {version}: upgrade it with its own package, or take it over with etcd-admin member replace)"
+                "(a real etcd {version}: upgrade it with its own package, or migrate it with etcd-admin migrate run)"
             )
         }
         Kind::Rotate => {

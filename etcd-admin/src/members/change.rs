@@ -84,7 +84,7 @@ fn checked(view: &ClusterView, urls: &[String]) -> Result<Vec<String>, CliError>
     Ok(checked)
 }
 
-fn has_urls(member: &Member, urls: &[String]) -> bool {
+pub(crate) fn has_urls(member: &Member, urls: &[String]) -> bool {
     let sorted = |urls: &[String]| {
         let mut urls = urls.to_vec();
         urls.sort();
@@ -238,20 +238,25 @@ async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, go
         }
     }
     if changes.step(format!("remove {} ({})", gone.name(), gone.id())) {
-        // Through a member that stays: the one that goes may not live to answer.
-        let other = view
-            .voters()
-            .find(|seen| seen.proven && seen.member.id != gone.member.id)
-            .and_then(|seen| seen.endpoint.clone());
-        let through = other.map(|endpoint| client.at(&endpoint)).transpose()?;
-        let through = through.as_ref().unwrap_or(client);
-        let request = MemberRemoveRequest { id: gone.member.id };
-        settled(through, async || {
-            through.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await
-        })
-        .await?;
+        remove_through_others(client, view, gone).await?;
     }
     Ok(())
+}
+
+/// Removes a member through one that stays: the one that goes may not live to answer.
+pub(crate) async fn remove_through_others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
+    let other = view
+        .voters()
+        .find(|seen| seen.proven && seen.member.id != gone.member.id)
+        .and_then(|seen| seen.endpoint.clone());
+    let through = other.map(|endpoint| client.at(&endpoint)).transpose()?;
+    let through = through.as_ref().unwrap_or(client);
+    let request = MemberRemoveRequest { id: gone.member.id };
+    settled(through, async || {
+        through.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await
+    })
+    .await
+    .map(|_| ())
 }
 
 /// Asks again while members have not been connected for as long as a leader wants: that all are
@@ -270,7 +275,7 @@ async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>
 }
 
 /// Refuses a removal that would cost the quorum.
-fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
+pub(crate) fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
     let judgement = view.may_remove(gone);
     if judgement.ok {
         return Ok(());
@@ -279,7 +284,7 @@ fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
 }
 
 /// Returns the question that an operator confirms.
-fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
+pub(crate) fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
     let after = view.may_remove(gone);
     format!(
         "{what} {} ({}).\n  now:   {} voters, {} needed, {} may fail\n  after: {} voters, {} needed, {} may fail",

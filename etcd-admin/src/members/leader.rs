@@ -69,13 +69,13 @@ pub(super) async fn transfer_leadership(
 }
 
 /// Returns the voter that takes over if none is named.
-pub(super) fn successor(view: &ClusterView) -> Result<&Seen, CliError> {
+pub(crate) fn successor(view: &ClusterView) -> Result<&Seen, CliError> {
     let follower = view.most_up_to_date_follower();
     follower.ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
 }
 
 /// Asks the leader itself, and waits until the other one leads.
-pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> Result<(), CliError> {
+pub(crate) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> Result<(), CliError> {
     let endpoint = leader.endpoint.clone().unwrap_or_default();
     let own = client.at(&endpoint)?;
     let request = MoveLeaderRequest { target_id: target.member.id };

@@ -12,7 +12,10 @@ mod show;
 mod wait;
 
 pub(crate) use args::{LeaderCommand, MemberCommand, WaitForArgs};
-pub(crate) use change::{add_learner, all_must_answer, new_member};
+pub(crate) use change::{
+    add_learner, all_must_answer, has_urls, must_bear, new_member, question, remove_through_others,
+};
+pub(crate) use leader::{successor, transfer};
 pub(crate) use learner::promote_learner;
 pub(crate) use show::{MemberStatus, status};
 pub(crate) use wait::wait;

@@ -160,6 +160,12 @@ const SHORT_HEAD: [&str; 10] = ["NAME", "ROLE", "TERM", "LAST", "LAG", "SIZE", "
 #[derive(Debug, Serialize)]
 struct ClusterStatus {
     cluster_id: String,
+    /// As members of ours report it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_version: Option<String>,
+    /// The version that the cluster keeps until `migrate commit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_version: Option<String>,
     revision: i64,
     /// All voters follow the leader, all members are connected, and no alarm is raised.
     healthy: bool,
@@ -183,6 +189,8 @@ impl ClusterStatus {
     fn of(view: &ClusterView) -> Self {
         Self {
             cluster_id: format!("{:x}", view.cluster_id),
+            cluster_version: view.cluster_version().map(str::to_owned),
+            held_version: view.held_version().map(str::to_owned),
             revision: view.revision,
             healthy: view.is_healthy(),
             confirmed: view.confirmed,
@@ -201,7 +209,10 @@ impl ClusterStatus {
         let rows: Vec<_> = self.members.iter().map(MemberStatus::short_row).collect();
         let change = self.last_leader_change.as_ref().map(|change| view.describe_leader_change(change));
         let change = change.map_or_else(String::new, |change| format!("\nLeader: {change}."));
-        let head = headline(view) + &change;
+        let hold = self.held_version.as_ref().map_or_else(String::new, |held| {
+            format!("\nThe cluster version is held at {held} until etcd-admin migrate commit.")
+        });
+        let head = headline(view) + &change + &hold;
         let problems: String = self.problems.iter().map(doctor::Finding::paragraph).collect();
         let problems = if problems.is_empty() { String::new() } else { format!("\nProblems\n{problems}") };
         format!("{head}\n\n{}{problems}", table(&SHORT_HEAD, &rows))

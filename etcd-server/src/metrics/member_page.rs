@@ -54,6 +54,8 @@ impl MemberPage {
             "name": self.name,
             "etcd_version": ETCD_VERSION,
             "package_version": env!("CARGO_PKG_VERSION"),
+            "cluster_version": members.cluster_version().map(|version| version.to_string()),
+            "held_version": members.held_version().map(|version| version.to_string()),
             "time": rfc3339(OffsetDateTime::now_utc()),
             "role": role(raft_status.role),
             "term": raft_status.term,

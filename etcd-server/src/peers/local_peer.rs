@@ -275,7 +275,10 @@ impl Local for LocalPeer {
     fn downgrade_enabled(&self) -> LocalFuture<'_, Result<bool, HttpError>> {
         Box::pin(async move {
             self.server.replica().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
-            Ok(self.published().members().downgrade().enabled)
+            // A member that joins while this is true demands a cluster version above its own. A hold
+            // is there so that members of the present version may join.
+            let members = self.published().members();
+            Ok(members.downgrade().enabled && members.held_version().is_none())
         })
     }
 

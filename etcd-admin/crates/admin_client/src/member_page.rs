@@ -17,6 +17,10 @@ pub struct MemberPage {
     pub name: String,
     pub etcd_version: String,
     pub package_version: String,
+    /// For example `3.5.0`; `None` before the first leader has set one.
+    pub cluster_version: Option<String>,
+    /// The version that the cluster keeps until the hold is released; `None` without a hold.
+    pub held_version: Option<String>,
     /// RFC 3339.
     pub time: String,
     pub role: String,

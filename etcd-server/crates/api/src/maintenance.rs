@@ -68,6 +68,10 @@ impl Server {
         self.published().members().cluster_version().map(|version| version.to_string()).unwrap_or_default()
     }
 
+    fn own_version(&self) -> membership::Version {
+        self.settings.version.parse().expect("the version of this program is a version")
+    }
+
     fn status(&self) -> StatusResponse {
         let raft_status = self.published().raft_status();
         let members = self.published().members();
@@ -151,7 +155,8 @@ impl Server {
         let members = self.published().members();
         let version = members.cluster_version().map(membership::Version::as_cluster).unwrap_or_default();
         let validated = || {
-            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade()).map_err(
+            let (cluster, downgrade) = (members.cluster_version(), members.downgrade());
+            membership::validate_downgrade(&request.version, self.own_version(), cluster, downgrade).map_err(
                 |rejection| {
                     tracing::warn!(error = %rejection, "reject downgrade request");
                     rejection.to_status()

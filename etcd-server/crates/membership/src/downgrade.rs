@@ -1,5 +1,10 @@
 //! The downgrade that is under way, if any, and whether one may begin.
 //!
+//! A downgrade to the present cluster version is a hold: no leader, a real etcd or ours, raises the
+//! version until it is cancelled, and members of that version may join. A migration holds the
+//! version so that members of etcd 3.5 and 3.6 can return. The record and the request are etcd's, so
+//! real members keep the hold too, and every raft snapshot carries it.
+//!
 //! Kept in [`Table::Meta`](schema::Table::Meta) as the JSON of etcd's bucket `cluster`, key
 //! `downgrade`.
 
@@ -75,16 +80,19 @@ pub enum DowngradeRejection {
 /// as `major.minor.0`.
 ///
 /// For `DowngradeRequest` with VALIDATE, and before proposing one with ENABLE; the checks are made
-/// in etcd's order.
+/// in etcd's order. Below the version of this server, `own`, the cluster version itself is a target
+/// too: a hold. etcd refuses it.
 pub fn validate_downgrade(
     target: &str,
+    own: Version,
     cluster_version: Option<Version>,
     under_way: &Downgrade,
 ) -> Result<Version, DowngradeRejection> {
     let wanted: Version = target.parse().map_err(|_| DowngradeRejection::WrongFormat { target: target.to_owned() })?;
     let wanted = wanted.cluster();
     let cluster = cluster_version.ok_or(DowngradeRejection::NoClusterVersion)?;
-    if cluster.downgrade_target() != Some(wanted) {
+    let is_hold = wanted == cluster.cluster() && wanted < own.cluster();
+    if !is_hold && cluster.downgrade_target() != Some(wanted) {
         return Err(DowngradeRejection::InvalidTarget { target: wanted, cluster });
     }
     if under_way.enabled {

@@ -84,6 +84,13 @@ impl Membership {
         &self.downgrade
     }
 
+    /// Returns the version at which the cluster is held: a downgrade in progress leads to the
+    /// version that the cluster has already. No leader changes it until the downgrade is
+    /// cancelled.
+    pub fn held_version(&self) -> Option<Version> {
+        self.downgrade.target().filter(|target| self.cluster_version.map(Version::cluster) == Some(*target))
+    }
+
     /// Makes an ordered change, or refuses it: then nothing changes, and raft is given a change of
     /// member 0 in its place.
     ///

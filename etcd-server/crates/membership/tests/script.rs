@@ -61,10 +61,11 @@ impl Stage {
             }
             "validate-downgrade" => {
                 let membership = &self.membership;
-                let target =
-                    membership::validate_downgrade(words[0], membership.cluster_version(), membership.downgrade());
+                let (version, downgrade) = (membership.cluster_version(), membership.downgrade());
+                let target = membership::validate_downgrade(words[0], OWN, version, downgrade);
                 target.map_or_else(|error| response::<(), _>(Err(error)), |version| format!("to {version}"))
             }
+            "held" => self.membership.held_version().map_or_else(|| "no".to_owned(), |held| format!("at {held}")),
             "connected" => {
                 self.connected = Connected { now: ids(words), steadily: ids(words) };
                 "done".to_owned()
