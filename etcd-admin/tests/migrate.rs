@@ -111,10 +111,10 @@ impl Hosts {
         let further = match command.split_whitespace().nth(1).unwrap() {
             "preflight" => format!("--from {dir}/etcd.env"),
             "run" => format!(
-                "--from {dir}/etcd.env --to {dir}/etcd.yaml --state-dir {dir}/state --stop {dir}/ctl\u{a0}stop-etcd --start {dir}/ctl\u{a0}start-ours --wait 60s --yes"
+                "--from {dir}/etcd.env --to {dir}/etcd.yaml --state-dir {dir}/state --stop {dir}/ctl\u{a0}stop-etcd --start {dir}/ctl\u{a0}start-ours --wait 60s --command-timeout 20s --yes"
             ),
             "rollback" => format!(
-                "--state-dir {dir}/state --stop {dir}/ctl\u{a0}stop-ours --start {dir}/ctl\u{a0}start-etcd --wait 60s --yes"
+                "--state-dir {dir}/state --stop {dir}/ctl\u{a0}stop-ours --start {dir}/ctl\u{a0}start-etcd --wait 60s --command-timeout 20s --yes"
             ),
             "status" => format!("--state-dir {dir}/state"),
             "commit" => "--yes".to_owned(),

@@ -270,6 +270,7 @@ async fn held_cluster_version_lets_older_member_return() {
         cluster.move_leader(leader, 1 - leader).await.unwrap();
     }
     // So a member of the older version starts again, with the data of ours.
+    tokio::time::sleep(HEALTH_TIME).await;
     cluster.settings = real;
     let returned = cluster.add(0, false).await.unwrap();
     put_some(&cluster, returned, "returned").await;

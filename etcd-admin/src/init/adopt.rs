@@ -131,8 +131,9 @@ impl Conversion {
         must_load(&content, &self.name)?;
         let change = Change::of_file(to, &content)?;
         if let (Some(_), false) = (&change, context.dry_run) {
-            if to.exists() {
-                let kept = kept_name(context, to);
+            // The first one is the operator's; this command may write twice.
+            let kept = kept_name(context, to);
+            if to.exists() && !kept.exists() {
                 std::fs::copy(to, &kept).map_err(|error| CliError::at(&kept, error))?;
             }
             certs::files::replace(to, content.as_bytes(), 0o640)?;

@@ -29,8 +29,11 @@ pub(crate) async fn promote_learner(client: &Client, id: u64, limit: Duration) -
                 return Ok(());
             }
             Err(CallError::Status { status, .. }) if NOT_YET.contains(&status.message()) => {}
-            // The leader may be on its way elsewhere, which is no reason to give up.
-            Err(error) if error.code() == tonic::Code::Unavailable && begun.elapsed() < limit => {}
+            // The leader may be on its way elsewhere, or busy, which is no reason to give up: a
+            // promotion that was made is no error the next time.
+            Err(error)
+                if matches!(error.code(), tonic::Code::Unavailable | tonic::Code::DeadlineExceeded)
+                    && begun.elapsed() < limit => {}
             Err(error) => return Err(explained(client, error).await),
         }
         let behind = look(client, id).await?;

@@ -115,6 +115,6 @@ pub(super) struct HostFacts {
     pub(super) mounted_wal_dir: Option<PathBuf>,
     pub(super) differences: Vec<Difference>,
     pub(super) unusable: Vec<UnusableFile>,
-    /// Free bytes where the data will be.
-    pub(super) free_bytes: Option<u64>,
+    /// Free and all bytes of the filesystem where the data will be.
+    pub(super) disk: Option<(u64, u64)>,
 }

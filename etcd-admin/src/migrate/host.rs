@@ -76,7 +76,7 @@ pub(super) fn gather(args: &HostArgs, compare: &[PathBuf], view: &ClusterView) -
         mounted_wal_dir: conversion.old_wal_dir.clone().filter(|wal_dir| is_mounted(wal_dir)),
         differences,
         unusable: unusable(&conversion.settings),
-        free_bytes: data_dir.as_deref().and_then(free_bytes),
+        disk: data_dir.as_deref().and_then(disk),
         from: conversion.from,
     })
 }
@@ -127,11 +127,12 @@ fn foreign(directory: &Path) -> Option<String> {
         .then(|| format!("{} has mode {mode:04o}, and the packaged unit demands 0700", directory.display()))
 }
 
-/// Returns the free bytes of the filesystem of a directory, or of the first one above it that exists.
-fn free_bytes(directory: &Path) -> Option<u64> {
+/// Returns the free and all bytes of the filesystem of a directory, or of the first one above it
+/// that exists.
+fn disk(directory: &Path) -> Option<(u64, u64)> {
     let existing = directory.ancestors().find(|path| path.is_dir())?;
     let disk = statvfs(existing).ok()?;
-    Some(disk.blocks_available() * disk.fragment_size())
+    Some((disk.blocks_available() * disk.fragment_size(), disk.blocks() * disk.fragment_size()))
 }
 
 /// Returns the files of the configuration that the daemon cannot read or use.

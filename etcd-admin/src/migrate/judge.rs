@@ -202,10 +202,11 @@ pub(super) fn of_host(host: &HostFacts, cluster: &ClusterFacts) -> Vec<Finding> 
 }
 
 fn disk(host: &HostFacts, cluster: &ClusterFacts) -> Option<Finding> {
-    let free = host.free_bytes?;
+    let (free, all) = host.disk?;
     let largest = cluster.members.iter().map(|member| member.bytes).max().unwrap_or(0);
-    // The received snapshot and the state that is made of it, beside the old data.
-    let needed = largest * 2 + LOG_BYTES;
+    // The received snapshot and the state that is made of it, beside the old data. A raft snapshot
+    // that leaves less than a twentieth of the filesystem free is refused.
+    let needed = largest * 2 + LOG_BYTES + all / 20;
     let text = format!("{} free, {} needed beside the old data", size(free), size(needed));
     Some(if free < needed {
         Finding::bad("disk", "", text, "free space, enlarge the filesystem, or give another --data-dir")
@@ -248,7 +249,7 @@ mod tests {
             name: "m1".to_owned(),
             is_member: true,
             has_data: true,
-            free_bytes: Some(1 << 30),
+            disk: Some((1 << 30, 4 << 30)),
             ..HostFacts::default()
         }
     }
@@ -386,8 +387,8 @@ mod tests {
                 "file /pki/a.key: key-file: permission denied",
             ),
             (
-                HostFacts { free_bytes: Some(200 << 20), ..host() },
-                "disk : 210 MB free, 478 MB needed beside the old data",
+                HostFacts { disk: Some((600 << 20, 4 << 30)), ..host() },
+                "disk : 629 MB free, 693 MB needed beside the old data",
             ),
         ] {
             assert_eq!(refused(&cluster(["3.5.30"; 3]), &host), [says]);
