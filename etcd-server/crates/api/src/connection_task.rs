@@ -46,8 +46,10 @@ const SLICES_MAX: usize = 64;
 const ROUNDS_MAX: usize = 16;
 /// Frames of a response before other calls get their turn.
 const FRAMES_MAX: usize = 64;
-/// The calls whose responses are taken in the task of the connection.
-const STREAMS: [&[u8]; 2] = [b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive"];
+/// The calls of services that run in the task of the connection: they are frequent, and do little at
+/// a time.
+const SERVED_HERE: [&[u8]; 3] =
+    [b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive", b"/grpc.health.v1.Health/Check"];
 /// A table of slots above this size is freed when the client has no open stream.
 const KEPT_SLOTS_MAX: usize = 1024;
 /// Input behind the last GOAWAY that is read and dropped: closing a socket with unread input would
@@ -333,8 +335,8 @@ impl<I> ConnectionTask<I> {
             }
         };
         let Some(call) = FastCall::of(head.path(), &*head) else {
-            if STREAMS.contains(&head.path()) {
-                return self.serve_stream(key, &head, deadline);
+            if SERVED_HERE.contains(&head.path()) {
+                return self.serve_here(key, &head, deadline);
             }
             let (routes, share) = (self.routes.clone(), self.share.clone());
             return self.serve(key, &head, |mut request, respond| {
@@ -362,7 +364,7 @@ impl<I> ConnectionTask<I> {
     }
 
     /// Serves a call whose response is taken in this task.
-    fn serve_stream(&mut self, key: StreamKey, head: &Head, deadline: Option<Deadline>) {
+    fn serve_here(&mut self, key: StreamKey, head: &Head, deadline: Option<Deadline>) {
         let Some(mut request) = request_of(head) else { return self.connection.reset(key, Reason::PROTOCOL_ERROR) };
         request.extensions_mut().insert(self.share.clone());
         let (receiver, respond, link) = StreamLink::new(Arc::clone(&self.mailbox), key);
