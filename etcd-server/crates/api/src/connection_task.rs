@@ -31,7 +31,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 use tonic::Status;
 use tonic::body::Body;
@@ -591,17 +591,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
             if !self.connection.wants_input() {
                 break;
             }
-            let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                let mut buffer = ReadBuf::new(buffer);
-                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-                self.connection.receive(buffer.filled(), Instant::now());
-                Poll::Ready(Ok::<_, io::Error>(buffer.filled().len()))
-            });
-            match read? {
+            let read = match read(&mut self.io, cx, |bytes| self.connection.receive(bytes, Instant::now())) {
                 Poll::Pending => break,
-                Poll::Ready(0) => return Ok(Received::End),
-                Poll::Ready(_) => received = Received::Bytes,
+                Poll::Ready(read) => read?,
+            };
+            if read == 0 {
+                return Ok(Received::End);
             }
+            received = Received::Bytes;
         }
         Ok(received)
     }
@@ -633,11 +630,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
         let Some(reason) = self.connection.ended() else { return Ok(()) };
         let mut left = LINGER_BYTES_MAX;
         let lingering = async {
-            let mut buffer = [0; 1024];
-            while left > 0
-                && let Ok(1..) = self.io.read(&mut buffer).await
+            while let Ok(count @ 1..) = std::future::poll_fn(|cx| read(&mut self.io, cx, |_| {})).await
+                && left > count
             {
-                left = left.saturating_sub(buffer.len());
+                left -= count;
             }
         };
         drop(tokio::time::timeout(LINGER_TIMEOUT, lingering).await);
@@ -723,6 +719,16 @@ enum Received {
     Bytes,
     /// The client has closed it.
     End,
+}
+
+/// Reads what has arrived into a buffer of the thread, and passes it on; 0 bytes are the end.
+fn read<I: AsyncRead + Unpin>(io: &mut I, cx: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
 }
 
 fn fields(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
