@@ -31,7 +31,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 use tonic::Status;
 use tonic::body::Body;
@@ -46,8 +46,10 @@ const SLICES_MAX: usize = 64;
 const ROUNDS_MAX: usize = 16;
 /// Frames of a response before other calls get their turn.
 const FRAMES_MAX: usize = 64;
-/// The calls whose responses are taken in the task of the connection.
-const STREAMS: [&[u8]; 2] = [b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive"];
+/// The calls of services that run in the task of the connection: they are frequent, and do little at
+/// a time.
+const SERVED_HERE: [&[u8]; 3] =
+    [b"/etcdserverpb.Watch/Watch", b"/etcdserverpb.Lease/LeaseKeepAlive", b"/grpc.health.v1.Health/Check"];
 /// A table of slots above this size is freed when the client has no open stream.
 const KEPT_SLOTS_MAX: usize = 1024;
 /// Input behind the last GOAWAY that is read and dropped: closing a socket with unread input would
@@ -333,8 +335,8 @@ impl<I> ConnectionTask<I> {
             }
         };
         let Some(call) = FastCall::of(head.path(), &*head) else {
-            if STREAMS.contains(&head.path()) {
-                return self.serve_stream(key, &head, deadline);
+            if SERVED_HERE.contains(&head.path()) {
+                return self.serve_here(key, &head, deadline);
             }
             let (routes, share) = (self.routes.clone(), self.share.clone());
             return self.serve(key, &head, |mut request, respond| {
@@ -362,7 +364,7 @@ impl<I> ConnectionTask<I> {
     }
 
     /// Serves a call whose response is taken in this task.
-    fn serve_stream(&mut self, key: StreamKey, head: &Head, deadline: Option<Deadline>) {
+    fn serve_here(&mut self, key: StreamKey, head: &Head, deadline: Option<Deadline>) {
         let Some(mut request) = request_of(head) else { return self.connection.reset(key, Reason::PROTOCOL_ERROR) };
         request.extensions_mut().insert(self.share.clone());
         let (receiver, respond, link) = StreamLink::new(Arc::clone(&self.mailbox), key);
@@ -589,17 +591,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
             if !self.connection.wants_input() {
                 break;
             }
-            let read = READ_BUFFER.with_borrow_mut(|buffer| {
-                let mut buffer = ReadBuf::new(buffer);
-                ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-                self.connection.receive(buffer.filled(), Instant::now());
-                Poll::Ready(Ok::<_, io::Error>(buffer.filled().len()))
-            });
-            match read? {
+            let read = match read(&mut self.io, cx, |bytes| self.connection.receive(bytes, Instant::now())) {
                 Poll::Pending => break,
-                Poll::Ready(0) => return Ok(Received::End),
-                Poll::Ready(_) => received = Received::Bytes,
+                Poll::Ready(read) => read?,
+            };
+            if read == 0 {
+                return Ok(Received::End);
             }
+            received = Received::Bytes;
         }
         Ok(received)
     }
@@ -631,11 +630,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionTask<I> {
         let Some(reason) = self.connection.ended() else { return Ok(()) };
         let mut left = LINGER_BYTES_MAX;
         let lingering = async {
-            let mut buffer = [0; 1024];
-            while left > 0
-                && let Ok(1..) = self.io.read(&mut buffer).await
+            while let Ok(count @ 1..) = std::future::poll_fn(|cx| read(&mut self.io, cx, |_| {})).await
+                && left > count
             {
-                left = left.saturating_sub(buffer.len());
+                left -= count;
             }
         };
         drop(tokio::time::timeout(LINGER_TIMEOUT, lingering).await);
@@ -721,6 +719,16 @@ enum Received {
     Bytes,
     /// The client has closed it.
     End,
+}
+
+/// Reads what has arrived into a buffer of the thread, and passes it on; 0 bytes are the end.
+fn read<I: AsyncRead + Unpin>(io: &mut I, cx: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
 }
 
 fn fields(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {

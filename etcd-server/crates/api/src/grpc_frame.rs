@@ -71,7 +71,7 @@ mod tests {
             (b"\0\0\0\0\x01ab", Ok(b"a")),
         ] {
             let read = message_in(&Bytes::copy_from_slice(body));
-            assert_eq!(read.as_deref(), message.as_ref().map(|message| *message).map_err(|error| error));
+            assert_eq!(read.as_deref(), message.as_ref().copied());
         }
     }
 }

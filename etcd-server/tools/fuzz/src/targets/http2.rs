@@ -10,10 +10,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A request with fields that enter the table, in Huffman's code; one that refers to them; a
 /// spelled-out one; one that makes the table smaller.
 const BLOCKS: [&[u8]; 4] = [
-    &[0x83, 0x86, 0x84, 0x41, 0x8a, 0xa0, 0xe4, 0x1d, 0x13, 0x9d, 0x09, 0xb8, 0x13, 0x4f, 0x85, 0x5f, 0x02, b'a', b'b'],
+    b"\x83\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff\x5f\x02ab",
     &[0x83, 0x86, 0x84, 0xbf, 0xbe],
     b"\x83\x86\x84\x00\x0cgrpc-timeout\x025S\x0f\x0d\x013",
-    &[0x3f, 0x45, 0x83, 0x86, 0x84, 0x40, 0x01, b'x', 0x01, b'y'],
+    &[0x3f, 0x61, 0x83, 0x86, 0x84, 0x40, 0x01, b'x', 0x01, b'y'],
 ];
 /// Beyond the bound of the crate's output: one response that a call adds to it.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -56,18 +56,22 @@ fn conversation(dice: &mut Dice) -> Vec<u8> {
                 let stream = if dice.once_in(8) { known } else { next };
                 next += 2;
                 let flags = 4 | u8::from(dice.once_in(2)) | if dice.once_in(10) { byte(dice) } else { 0 };
-                frame(1, flags, stream, BLOCKS[dice.below(BLOCKS.len())])
+                // The first block fills the table.
+                frame(1, flags, stream, if next == 3 { BLOCKS[0] } else { BLOCKS[dice.below(BLOCKS.len())] })
             }
             4 | 5 => {
                 let data = vec![0; if dice.once_in(3) { dice.below(17_000) } else { dice.below(20) }];
                 frame(0, u8::from(dice.once_in(2)) | if dice.once_in(5) { 8 } else { 0 }, known, &data)
             }
-            6 => frame(8, 0, if dice.once_in(2) { 0 } else { known }, &word(dice)),
-            7 => frame(4, 0, 0, &[&[0, byte(dice) % 8][..], &word(dice)].concat()),
+            6 if dice.once_in(3) => frame(8, 0, if dice.once_in(2) { 0 } else { known }, &word(dice)),
+            6 => frame(8, 0, known, &[0, 0, byte(dice), 1]),
+            7 if dice.once_in(3) => frame(4, 0, 0, &[&[0, byte(dice) % 8][..], &word(dice)].concat()),
+            7 => frame(4, 0, 0, &[0, 4, 0, 0, byte(dice), 0]),
             8 => frame(3, 0, known, &word(dice)),
             9 => frame(6, byte(dice) & 1, 0, if dice.once_in(2) { b"shutdown" } else { b"12345678" }),
-            10 => frame(9, byte(dice) & 4, known, &dice.bytes()),
-            _ => frame(byte(dice) % 12, byte(dice), known, &dice.bytes()),
+            10 if dice.once_in(4) => frame(9, byte(dice) & 4, known, &dice.bytes()),
+            11 if dice.once_in(4) => frame(byte(dice) % 12, byte(dice), known, &dice.bytes()),
+            _ => frame(2, 0, known, &[0, 0, 0, 0, 16]),
         };
         bytes.extend(one);
     }
