@@ -77,7 +77,7 @@ async fn earlier_hash(client: &Client, view: &ClusterView, revision: i64) -> Opt
     }
     match hashes(client, view, Some(revision)).await {
         Hashes::Unknown(reason) if reason.contains("compacted") => None,
-        other => Some(of_hashes(other)),
+        hashes @ (Hashes::Equal { .. } | Hashes::Differ(_) | Hashes::Unknown(_)) => Some(of_hashes(hashes)),
     }
 }
 
@@ -144,7 +144,9 @@ fn own(client: &Client, seen: &Seen) -> Result<Client, String> {
 fn reason(error: &CallError) -> String {
     match error {
         CallError::Status { status, .. } => status.message().to_owned(),
-        other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        CallError::Unreachable(_) | CallError::Login { .. } | CallError::TimedOut { .. } => {
+            error.to_string().lines().next().unwrap_or_default().to_owned()
+        }
     }
 }
 

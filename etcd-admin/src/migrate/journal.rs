@@ -256,7 +256,7 @@ mod tests {
         let journal = Journal { done: vec![done(Step::Configure)], ..Journal::begin(7, "m/1", 2) };
         journals.write(&journal).unwrap();
         assert_eq!(journals.read("m/1").unwrap(), Some(journal.clone()));
-        assert_eq!(journals.all().unwrap(), [journal.clone()]);
+        assert_eq!(journals.all().unwrap(), std::slice::from_ref(&journal));
         journals.close(&journal).unwrap();
         assert!(journals.all().unwrap().is_empty() && home.path().join("state/m_1.2.rolled-back").is_file());
         journals.write(&Journal { format: 2, ..journal }).unwrap();
