@@ -8,24 +8,20 @@
 use crate::call_head::{self, Deadline, Listener};
 use crate::calls::{Web, call, forward, refuse, serve_web};
 use crate::fast_path::{FastCall, end_call, refusal, send_ok};
-use crate::fields::{Fields as _, NAMES};
+use crate::fields::NAMES;
 use crate::grpc_frame::{PREFIX_BYTES, Unreadable, announced, message_in};
-use crate::h2_connection::{CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, Http2Settings, STREAM_WINDOW_BYTES};
+use crate::http2_heads::{request_of, send_head, send_trailers};
+use crate::http2_settings::{CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, Http2Settings, STREAM_WINDOW_BYTES};
 use crate::observe::Call;
 use crate::response_body::ResponseBody;
 use crate::response_slots::ConnectionShare;
-use crate::stream_link::{
-    Command, LinkReceiver, LinkResponder, Mailbox, SlotWaker, StreamLink, WAITING_BYTES_MAX, Work,
-};
+use crate::serving::Serving;
+use crate::stream_link::{Command, LinkReceiver, LinkResponder, Mailbox, SlotWaker, StreamLink, Work};
 use crate::{ObservedRoutes, Server};
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
-use http_body::Body as _;
+use http::Request;
 use http2::{Connection, End, Event, Head, Intake, Reason, StreamKey};
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,7 +30,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::Sleep;
 use tonic::Status;
-use tonic::body::Body;
 
 /// Bytes that are read from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -44,8 +39,6 @@ const READS_MAX: usize = 4;
 const SLICES_MAX: usize = 64;
 /// Rounds of reading, running and writing before other connections get their turn.
 const ROUNDS_MAX: usize = 16;
-/// Frames of a response before other calls get their turn.
-const FRAMES_MAX: usize = 64;
 /// The calls of services that run in the task of the connection: they are frequent, and do little at
 /// a time.
 const SERVED_HERE: [&[u8]; 3] =
@@ -56,8 +49,6 @@ const KEPT_SLOTS_MAX: usize = 1024;
 /// destroy the GOAWAY on its way.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// The stand-in for each byte of an `:authority` that is no URI's: gRPC servers take any.
-const STAND_IN: u8 = b'a';
 
 thread_local! {
     /// Connections keep incomplete frames only, so idle ones need no buffer.
@@ -182,22 +173,6 @@ enum State {
     Linked(Arc<StreamLink>),
     /// The services serve it, in the task of the connection.
     Serving(Box<Serving>),
-}
-
-/// A call of a service whose response is taken as it comes, without a task in between: there are
-/// many of them, with few bytes each.
-struct Serving {
-    progress: Progress,
-    /// The request, which may be read elsewhere.
-    link: Arc<StreamLink>,
-    /// Keeps the stream while the request is not read any more.
-    _respond: LinkResponder,
-    deadline: Option<Pin<Box<Sleep>>>,
-}
-
-enum Progress {
-    Called(BoxFuture<'static, Result<Response<Body>, Infallible>>),
-    Responding(Body),
 }
 
 /// A hot call whose message has not come.
@@ -368,12 +343,8 @@ impl<I> ConnectionTask<I> {
         let Some(mut request) = request_of(head) else { return self.connection.reset(key, Reason::PROTOCOL_ERROR) };
         request.extensions_mut().insert(self.share.clone());
         let (receiver, respond, link) = StreamLink::new(Arc::clone(&self.mailbox), key);
-        let serving = Serving {
-            progress: Progress::Called(Box::pin(call(&mut self.routes, request.map(|()| receiver)))),
-            link,
-            _respond: respond,
-            deadline: deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))),
-        };
+        let called = Box::pin(call(&mut self.routes, request.map(|()| receiver)));
+        let serving = Serving::new(called, link, respond, deadline);
         self.occupy(key, State::Serving(Box::new(serving)));
         self.body(key);
         self.poll_slot(key.slot());
@@ -391,7 +362,7 @@ impl<I> ConnectionTask<I> {
         let Some(slot) = self.slot(key) else { return };
         let link = match &slot.state {
             State::Linked(link) => Arc::clone(link),
-            State::Serving(serving) => Arc::clone(&serving.link),
+            State::Serving(serving) => Arc::clone(serving.link()),
             State::Reading(_) => return self.read(key),
             State::Free | State::Answering(..) | State::Sending(_) => return,
         };
@@ -541,8 +512,7 @@ impl<I> ConnectionTask<I> {
                 self.connection.send_data(key, data);
                 self.report(key, bytes);
             }
-            Command::Trailers(trailers) if is_ok(&trailers) => self.connection.send_ok_trailers(key),
-            Command::Trailers(trailers) => self.connection.send_trailers(key, fields(&trailers)),
+            Command::Trailers(trailers) => send_trailers(&mut self.connection, key, &trailers),
             Command::End => self.connection.send_end(key),
             Command::Reset(reason) => self.connection.reset(key, reason),
             Command::Read => self.body(key),
@@ -650,58 +620,9 @@ impl State {
     fn end(self, reason: Reason) {
         match self {
             Self::Linked(link) => link.end(reason),
-            Self::Serving(serving) => serving.link.end(reason),
+            Self::Serving(serving) => serving.link().end(reason),
             Self::Free | Self::Reading(_) | Self::Answering(..) | Self::Sending(_) => {}
         }
-    }
-}
-
-impl Serving {
-    /// Sends what there is of the response; ready at its end.
-    fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection, key: StreamKey) -> Poll<()> {
-        for _ in 0..FRAMES_MAX {
-            let body = match &mut self.progress {
-                Progress::Called(called) => {
-                    let Ok(response) = ready!(called.as_mut().poll(cx));
-                    let (head, body) = response.into_parts();
-                    let end = if body.is_end_stream() { End::Stream } else { End::Later };
-                    send_head(connection, key, &Response::from_parts(head, ()), end);
-                    if end == End::Stream {
-                        return Poll::Ready(());
-                    }
-                    self.progress = Progress::Responding(body);
-                    continue;
-                }
-                Progress::Responding(body) => body,
-            };
-            if connection.pending_bytes(key).is_none_or(|bytes| bytes >= WAITING_BYTES_MAX) {
-                // A part of a message is out, so no status can follow.
-                let Some(deadline) = &mut self.deadline else { return Poll::Pending };
-                ready!(deadline.as_mut().poll(cx));
-                connection.reset(key, Reason::CANCEL);
-                return Poll::Ready(());
-            }
-            match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => connection.send_data(key, data),
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        connection.send_trailers(key, fields(&trailers));
-                        return Poll::Ready(());
-                    }
-                },
-                Some(Err(_)) => {
-                    connection.reset(key, Reason::INTERNAL_ERROR);
-                    return Poll::Ready(());
-                }
-                None => {
-                    connection.send_end(key);
-                    return Poll::Ready(());
-                }
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 
@@ -729,47 +650,4 @@ fn read<I: AsyncRead + Unpin>(io: &mut I, cx: &mut Context<'_>, take: impl FnOnc
         take(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
     })
-}
-
-fn fields(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
-}
-
-/// Returns `true` for the trailers of a call that succeeded, without anything else.
-fn is_ok(trailers: &HeaderMap) -> bool {
-    trailers.len() == 1 && trailers.get("grpc-status").is_some_and(|status| status == "0")
-}
-
-fn send_head(connection: &mut Connection, key: StreamKey, head: &Response<()>, end: End) {
-    let fields = fields(head.headers());
-    let is_grpc = head.headers().len() == 1
-        && head.headers().get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
-    if is_grpc && head.status() == StatusCode::OK && end == End::Later {
-        connection.send_grpc_head(key);
-    } else {
-        connection.send_head(key, head.status().as_u16(), fields, end);
-    }
-}
-
-/// The request of a head, as services take it; `None` if its method or path is malformed.
-fn request_of(head: &Head) -> Option<Request<()>> {
-    let mut uri = http::uri::Parts::default();
-    uri.authority = head.authority().filter(|authority| !authority.is_empty()).and_then(|authority| {
-        let stand_in = || Authority::try_from(&vec![STAND_IN; authority.len()][..]).ok();
-        Authority::try_from(authority).ok().or_else(stand_in)
-    });
-    let method = Method::from_bytes(head.method()).ok()?;
-    if method != Method::CONNECT {
-        uri.path_and_query = Some(PathAndQuery::try_from(head.path()).ok()?);
-        uri.scheme = uri.authority.as_ref().and_then(|_| Scheme::try_from(head.scheme()).ok());
-        if uri.scheme.is_none() {
-            uri.authority = None;
-        }
-    }
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::from_parts(uri).ok()?;
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = head.to_map().into_owned();
-    Some(request)
 }

@@ -1,4 +1,5 @@
-//! gRPC on the h2 crate, for servers with `--use-h2-library`: one task serves a connection and all its small requests.
+//! gRPC on the h2 crate, for servers with `--use-h2-library`: one task serves a connection and all
+//! its small requests.
 //!
 //! The RPC layer is the largest cost of a small request, so the hot unary calls (`fast_path.rs`)
 //! bypass tonic: their futures are polled by the connection's own task, which first takes all
@@ -16,6 +17,7 @@ use crate::calls::{Web, forward, refuse, serve_web};
 use crate::fast_path::{self, FastCall};
 use crate::h2_stream::H2Responder;
 use crate::head_filter::HeadFilter;
+use crate::http2_settings::{CONNECTION_WINDOW_BYTES, HANDSHAKE_TIMEOUT, Http2Settings, STREAM_WINDOW_BYTES};
 use crate::ping_guard::{OpenStreams, PingGuard};
 use crate::response_slots::ConnectionShare;
 use crate::{ObservedRoutes, Server};
@@ -26,14 +28,8 @@ use h2::RecvStream;
 use h2::server::{Connection, SendResponse};
 use http::Request;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// From accepting a connection to the end of its HTTP/2 handshake.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes a stream, and a connection, may send before it has to wait for us.
-pub(crate) const STREAM_WINDOW_BYTES: u32 = 512 << 10;
-pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The smallest gRPC message is an empty one: a flag and a length.
 const MESSAGE_BYTES_MIN: usize = 5;
 /// The charge of h2 for a DATA frame that was received and not read yet, less the bytes of the
@@ -51,21 +47,6 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 /// errors (rapid reset floods).
 const PENDING_RESET_STREAMS_MAX: usize = 2000;
 const LOCAL_RESET_STREAMS_MAX: usize = 1024;
-
-/// The settings of HTTP/2 connections.
-#[derive(Clone, Copy, Debug)]
-pub struct Http2Settings {
-    /// Streams open at a time.
-    pub streams_max: u32,
-    /// Headers of one request, in bytes.
-    pub header_bytes_max: u32,
-    /// After so long without a sign of life the client is asked for one.
-    pub ping_interval: Option<Duration>,
-    /// Time limit of the response to a ping.
-    pub ping_timeout: Duration,
-    /// A client that pings more often is sent away.
-    pub client_ping_interval_min: Duration,
-}
 
 /// Serves one connection until the client leaves, or until `stop` completes and the calls in
 /// progress have responses. Calls that are still in progress when `end` completes are ended, with a

@@ -126,7 +126,7 @@ struct Shared {
     has_more: bool,
     /// Bytes of the response that wait in the mailbox or in the stream.
     waiting_bytes: usize,
-    /// Why the stream has ended; the response is not wanted any more.
+    /// The reason why the stream has ended; the response is not wanted any more.
     gone: Option<Reason>,
     reader: Option<Waker>,
     writer: Option<Waker>,
