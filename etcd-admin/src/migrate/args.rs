@@ -78,16 +78,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
     pub(crate) to: PathBuf,
     #[command(flatten)]
-    pub(crate) service: ServiceArgs,
-    /// Directory of the journal
-    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
-    pub(crate) state_dir: PathBuf,
-    /// Timeout of each step that waits: for the old process to end, for the new member to catch up
-    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
-    pub(crate) wait: Duration,
-    /// Skip the confirmation prompt
-    #[arg(long)]
-    pub(crate) yes: bool,
+    pub(crate) steps: StepArgs,
 }
 
 #[derive(Debug, Args)]
@@ -96,11 +87,18 @@ pub(crate) struct RollbackArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
     #[command(flatten)]
+    pub(crate) steps: StepArgs,
+}
+
+/// The steps of a member that is replaced, in either direction.
+#[derive(Debug, Args)]
+pub(crate) struct StepArgs {
+    #[command(flatten)]
     pub(crate) service: ServiceArgs,
     /// Directory of the journal
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub(crate) state_dir: PathBuf,
-    /// Timeout of each step that waits: for the old process to end, for the etcd to catch up
+    /// Timeout of each step that waits: for the old process to end, for the new one to catch up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
     /// Skip the confirmation prompt

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 pub(super) async fn rollback(context: &Context, client: &Client, args: &RollbackArgs) -> Result<ExitCode, CliError> {
     let begun = Instant::now();
-    let journals = Journals::at(&args.state_dir);
+    let journals = Journals::at(&args.steps.state_dir);
     let mut journal = find(&journals, args)?;
     let client = &client_of(client, &journal.others)?;
     let (view, cluster) = gather::cluster(client).await?;
@@ -37,15 +37,14 @@ pub(super) async fn rollback(context: &Context, client: &Client, args: &Rollback
             return Err(CliError::refused(text));
         }
         if !context.dry_run {
-            Service::of(&args.service).must_be_known(Daemon::Ours, Daemon::Etcd)?;
+            Service::of(&args.steps.service).must_be_known(Daemon::Ours, Daemon::Etcd)?;
             let what =
                 format!("This removes the member {} of this server, and starts etcd in its place.", journal.name);
-            confirm(&what, &journal.name, args.yes)?;
+            confirm(&what, &journal.name, args.steps.yes)?;
         }
         journal.turn_back();
     }
-    let service = Service::of(&args.service);
-    let executor = Executor { context, others, journals, journal, service, wait: args.wait };
+    let executor = Executor::new(context, others, journals, journal, &args.steps);
     executor.carry_out(begun, "etcd-admin migrate status").await
 }
 
@@ -53,7 +52,7 @@ fn find(journals: &Journals, args: &RollbackArgs) -> Result<Journal, CliError> {
     let nothing = |name: &str| {
         let text = format!(
             "{} has no journal{name}: only a member that etcd-admin migrate run replaced is rolled back, on its host",
-            args.state_dir.display()
+            args.steps.state_dir.display()
         );
         CliError::refused(text)
     };
@@ -68,7 +67,7 @@ fn find(journals: &Journals, args: &RollbackArgs) -> Result<Journal, CliError> {
             let names = all.iter().map(|journal| journal.name.clone()).collect::<Vec<_>>().join(", ");
             Err(CliError::usage(format!(
                 "{} has journals of {names}: name one with --member",
-                args.state_dir.display()
+                args.steps.state_dir.display()
             )))
         }
     }

@@ -1,6 +1,6 @@
 //! `migrate run`: the etcd on this host gives its place to a member of ours.
 
-use super::args::RunArgs;
+use super::args::{RunArgs, StepArgs};
 use super::facts::{ClusterFacts, Kind};
 use super::hold::{self, Hold};
 use super::journal::{Direction, Done, Journal, Journals, Step};
@@ -98,7 +98,7 @@ pub(super) struct Executor<'a> {
 pub(super) async fn run(context: &Context, client: &Client, args: &RunArgs) -> Result<ExitCode, CliError> {
     let begun = Instant::now();
     let conversion = host::conversion(&args.host)?;
-    let journals = Journals::at(&args.state_dir);
+    let journals = Journals::at(&args.steps.state_dir);
     let journal = match journals.read(&conversion.name)? {
         Some(journal) if journal.direction == Direction::Rollback => {
             let text = format!(
@@ -113,8 +113,7 @@ pub(super) async fn run(context: &Context, client: &Client, args: &RunArgs) -> R
         None => begin(context, client, args, &conversion).await?,
     };
     let others = client_of(client, &journal.others)?;
-    let service = Service::of(&args.service);
-    let executor = Executor { context, others, journals, journal, service, wait: args.wait };
+    let executor = Executor::new(context, others, journals, journal, &args.steps);
     let next = "migrate the next host, or release the hold when all are migrated: etcd-admin migrate commit";
     executor.carry_out(begun, next).await
 }
@@ -148,9 +147,9 @@ async fn begin(
         return Err(CliError::refused(text));
     }
     if !context.dry_run {
-        Service::of(&args.service).must_be_known(Daemon::Etcd, Daemon::Ours)?;
+        Service::of(&args.steps.service).must_be_known(Daemon::Etcd, Daemon::Ours)?;
         let what = "This replaces the etcd on this host by a member of this server";
-        confirm(&members::question(&view, own, what), &conversion.name, args.yes)?;
+        confirm(&members::question(&view, own, what), &conversion.name, args.steps.yes)?;
     }
     let others = view.voters().filter(|seen| seen.member.id != own.member.id).filter_map(|seen| seen.endpoint.clone());
     let mut journal = Journal::begin(view.cluster_id, &conversion.name, own.member.id);
@@ -190,7 +189,18 @@ pub(super) fn client_of(client: &Client, endpoints: &[String]) -> Result<Client,
     Ok(Client::new(Settings { endpoints, ..client.settings.clone() })?)
 }
 
-impl Executor<'_> {
+impl<'a> Executor<'a> {
+    /// `others` connects to the members that stay.
+    pub(super) fn new(
+        context: &'a Context,
+        others: Client,
+        journals: Journals,
+        journal: Journal,
+        steps: &StepArgs,
+    ) -> Self {
+        Self { context, others, journals, journal, service: Service::of(&steps.service), wait: steps.wait }
+    }
+
     /// Carries out the steps that are left.
     pub(super) async fn carry_out(mut self, begun: Instant, next: &str) -> Result<ExitCode, CliError> {
         let direction = self.journal.direction;
@@ -313,7 +323,7 @@ impl Executor<'_> {
     }
 
     /// Returns the member that goes, if the cluster still has it.
-    fn leaving<'a>(&self, view: &'a ClusterView) -> Option<&'a Seen> {
+    fn leaving<'v>(&self, view: &'v ClusterView) -> Option<&'v Seen> {
         let id = match self.journal.direction {
             Direction::Run => Some(&self.journal.etcd_id),
             Direction::Rollback => self.journal.our_id.as_ref(),
