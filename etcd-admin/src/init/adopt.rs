@@ -65,7 +65,7 @@ pub(crate) struct Conversion {
     members: usize,
 }
 
-/// Where the new daemon keeps its data.
+/// The place of the new daemon's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// In a directory of its own beside that of the etcd.

@@ -5,7 +5,7 @@
 //! [`Connection::receive`], takes [`Event`]s, calls the methods that respond, and writes
 //! [`Connection::slices`]. The whole connection belongs to one task.
 //!
-//! Why not the h2 crate: it takes a mutex for each operation on a stream, builds a map of headers
+//! Reasons against the h2 crate: it takes a mutex for each operation on a stream, builds a map of headers
 //! for each request, resets calls with an `:authority` that is no URI's, and bounds the number of
 //! DATA frames in place of their bytes. Measured with `make bench`, see `docs/benchmarks.md`.
 //!

@@ -166,7 +166,7 @@ async fn report_if_gone(shared: &Shared, peer: &PeerSender) -> bool {
     let urls = peer.urls.lock().clone();
     let ended = has_ended(&*shared.connect, &urls).await;
     if ended {
-        tracing::info!(remote_peer_id = %types::MemberId(peer.id), "the process of the peer has ended: its addresses refuse connections");
+        tracing::info!(remote_peer_id = %types::MemberId(peer.id), "no process listens for the peer: its addresses refuse connections");
         shared.gone(peer.id);
     }
     ended

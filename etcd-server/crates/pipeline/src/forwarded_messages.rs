@@ -72,7 +72,7 @@ impl ForwardedMessages {
         again
     }
 
-    /// What was sent in another term becomes an entry no more.
+    /// Messages of another term become entries no more.
     fn forget_other_terms(&mut self, term: u64) {
         if self.term != term {
             self.messages.clear();

@@ -45,7 +45,7 @@ pub(crate) struct Plan {
     pub(crate) changes: usize,
     pub(crate) kind: Kind,
     pub(crate) parent: Option<PathBuf>,
-    /// Where the members' logs are kept.
+    /// The directory for the members' logs.
     pub(crate) logs: Option<PathBuf>,
 }
 
